@@ -1,0 +1,71 @@
+"""The demonstration: a few stars through one pipeline.
+
+Airflow only creates and watches StarProcessing resources; the operator in the cluster runs the modules.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, TriggerRule, dag, task
+
+from plato_sas_airflow.operators.star_batch import StarBatchOperator
+
+DEMO_STARS = ["KIC6603624", "KIC3733735", "KIC8006161", "KIC10644253", "PSLS0000001"]
+
+log = logging.getLogger(__name__)
+
+
+@dag(
+    schedule=None,
+    description="A few stars through one pipeline of the PLATO Stellar Analysis System",
+    tags=["plato-sas"],
+    doc_md=__doc__,
+    params={
+        "stars": Param(
+            DEMO_STARS,
+            type="array",
+            items={"type": "string", "maxLength": 48},
+            minItems=1,
+            title="Stars",
+            description="Star identifiers, one a line.",
+        ),
+        "campaign": Param(
+            "demo", type="string", maxLength=48, title="Campaign", description="Quarter of the products."
+        ),
+        "pipeline": Param("sas-demo", type="string", title="Pipeline", description="Name of the StarPipeline."),
+        "namespace": Param("plato", type="string", title="Namespace", description="Where the resources are created."),
+    },
+)
+def plato_sas_demo() -> None:
+    batch = StarBatchOperator(
+        task_id="stars",
+        stars="{{ params.stars | tojson }}",
+        campaign="{{ params.campaign }}",
+        pipeline="{{ params.pipeline }}",
+        namespace="{{ params.namespace }}",
+        kubernetes_conn_id="plato_sas_kubernetes",
+        timeout=timedelta(hours=12),
+        report_seconds=10,
+    )
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def summary(result: dict[str, Any] | None) -> None:
+        """Write the counts and the failed stars into the log."""
+        if result is None:
+            log.warning("The batch ended without a result; its log says why")
+            return
+        log.info("%d of %d stars succeeded, %d failed", result["succeeded"], result["total"], result["failed"])
+        for failure in result["failures"]:
+            log.info(
+                "%s: %s at step %s: %s",
+                failure["star"],
+                failure["state"],
+                failure["step"],
+                failure["message"],
+            )
+
+    summary(batch.output)  # type: ignore[arg-type]
+
+
+plato_sas_demo()

@@ -1,0 +1,98 @@
+"""The trigger: waits for one batch of stars in Airflow's triggerer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.utils.state import TaskInstanceState
+from asgiref.sync import sync_to_async
+
+from plato_sas_airflow.batch import Batch
+from plato_sas_airflow.following import BatchFollower
+from plato_sas_airflow.hooks.star_processing import StarProcessingHook
+
+_STATE_SECONDS = 10.0
+
+
+class StarBatchTrigger(BaseTrigger):
+    """Follows a batch with one watch, and fires once: when every star has ended, or the deadline has passed.
+
+    It keeps nothing that matters: the same trigger in another triggerer finds the same stars by their label.
+
+    :param batch: what `Batch.serialize` gives.
+    :param kubernetes_conn_id: connection of the type `kubernetes`.
+    :param deadline: seconds since the epoch, or None to wait for ever.
+    :param report_seconds: the counts are logged so often.
+    """
+
+    def __init__(
+        self,
+        batch: Mapping[str, Any],
+        kubernetes_conn_id: str,
+        deadline: float | None = None,
+        report_seconds: float = 30.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.batch = Batch.deserialize(batch)
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.deadline = deadline
+        self.report_seconds = report_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "batch": self.batch.serialize(),
+                "kubernetes_conn_id": self.kubernetes_conn_id,
+                "deadline": self.deadline,
+                "report_seconds": self.report_seconds,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
+            follower = BatchFollower(client, self.batch, self.log, self.report_seconds)
+            left = None if self.deadline is None else max(0.0, self.deadline - time.time())
+            result = await follower.follow(left)
+        yield TriggerEvent(result.serialize())  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Cancel the stars, because a user has marked the task failed or successful, cleared it or deleted its run.
+
+        Airflow (3.3 and later) calls this when the trigger's row was taken from this triggerer. It is taken as well when
+        another triggerer gets it because this one was slow to show a sign of life: the task is then still deferred,
+        and the stars go on. If its state cannot be learned, they go on too.
+        """
+        try:
+            async with asyncio.timeout(_STATE_SECONDS):
+                state = await self._task_state()
+        except Exception as error:
+            self.log.error(
+                "The task's state is not known (%s); its stars are not cancelled. To do so: "
+                "kubectl -n %s get sp -l plato-sas.io/batch=%s, and patch spec.desiredState to Cancel",
+                error,
+                self.batch.namespace,
+                self.batch.id,
+            )
+            return
+        if state == TaskInstanceState.DEFERRED:
+            self.log.info("The task is still deferred: its stars go on under another triggerer")
+            return
+        async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
+            number = await client.cancel_batch(self.batch)
+        self.log.info("Cancelled %d unfinished stars of the batch %s", number, self.batch.id)
+
+    async def _task_state(self) -> str | None:
+        """The task instance's present state, None where it has none or does not exist any more."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        task = self.task_instance
+        if task is None:
+            raise RuntimeError("the trigger runs outside of a task")
+        states: dict[str, dict[str, str | None]] = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+        )
+        key = task.task_id if task.map_index < 0 else f"{task.task_id}_{task.map_index}"
+        return states.get(task.run_id, {}).get(key)

@@ -1,0 +1,202 @@
+"""Bring Airflow up and down."""
+
+import fcntl
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from e2e.airflow.api import AirflowApi, AirflowApiError, timestamp
+from e2e.airflow.processes import Daemon, resident_bytes, stop
+from e2e.airflow.settings import HOST, PREFERRED_PORT, USER, VENV_BIN, Home, code_digest, free_port
+from e2e.progress import phase
+
+DEMO_DAG = "plato_sas_demo"
+_COMMANDS = {
+    "api-server": ("api-server",),
+    # Their log servers listen on every address, and serve files that the API server reads by itself.
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+}
+# The component's name in /api/v2/monitor/health.
+_HEARTBEATS = ("scheduler", "triggerer", "dag_processor")
+_MIGRATE_SECONDS = 600
+_READY_SECONDS = 240
+_STOP_SECONDS = 20
+_POLL_SECONDS = 0.25
+
+
+class AirflowServiceError(Exception):
+    """Airflow did not come up, or is not up."""
+
+
+@dataclass(frozen=True)
+class AirflowService:
+    """One Airflow on this machine. `dag_id`: the DAG that has to be there before it counts as up."""
+
+    home: Home = field(default_factory=Home)
+    dag_id: str = DEMO_DAG
+
+    @property
+    def daemons(self) -> list[Daemon]:
+        return [Daemon(name, self.home.processes) for name in _COMMANDS]
+
+    @property
+    def _dag_lacking(self) -> str:
+        return f"DAG {self.dag_id}"
+
+    @property
+    def url(self) -> str:
+        """Where the API and the pages are. Raises AirflowServiceError before the first start."""
+        port = self.home.port()
+        if port is None:
+            raise AirflowServiceError("Airflow was never started here; run `python -m e2e.airflow up`")
+        return f"http://{HOST}:{port}"
+
+    def api(self) -> AirflowApi:
+        return AirflowApi(self.url, USER, self.home.password())
+
+    def up(self) -> None:
+        """Have Airflow running and healthy, its DAG parsed. Nothing is done where that is so already.
+
+        Raises AirflowServiceError with the end of the log that tells why it did not come up.
+        """
+        with self._exclusive():
+            if self._current() and not self._lacking(since=0.0):
+                return
+            if any(daemon.members() for daemon in self.daemons):
+                with phase("Airflow: stopping what an earlier run left"):
+                    stop(self.daemons, _STOP_SECONDS)
+            self.home.write(free_port(self.home.port() or PREFERRED_PORT))
+            self._migrate()
+            with phase("Airflow: starting") as running:
+                began = time.time()
+                environment = self.home.environment()
+                self.home.code.write_text(code_digest())
+                for daemon in self.daemons:
+                    daemon.start([str(VENV_BIN / "airflow"), *_COMMANDS[daemon.name]], environment)
+                while lacking := self._lacking(since=began):
+                    running.detail = f"waiting for {', '.join(lacking)}"
+                    self._check_alive()
+                    if lacking == [self._dag_lacking]:
+                        self._check_imports(since=began)
+                    if running.seconds > _READY_SECONDS:
+                        raise AirflowServiceError(
+                            f"Airflow is not ready after {_READY_SECONDS} s; not there: {', '.join(lacking)}; "
+                            f"its logs are in {self.home.processes}"
+                        )
+                    time.sleep(_POLL_SECONDS)
+                running.detail = self.url
+
+    def down(self) -> None:
+        """Stop every process; the database and the logs stay."""
+        with self._exclusive():
+            if any(daemon.members() for daemon in self.daemons):
+                with phase("Airflow: stopping"):
+                    stop(self.daemons, _STOP_SECONDS)
+
+    def running(self) -> bool:
+        return all(daemon.running() for daemon in self.daemons)
+
+    def status(self) -> dict[str, str]:
+        """Component to what can be said of it."""
+        lines = {}
+        for daemon in self.daemons:
+            pids, recorded = daemon.members(), daemon.recorded()
+            if recorded is not None and daemon.running():
+                lines[daemon.name] = f"running, pid {recorded.pid}, {resident_bytes(pids) / 2**20:.0f} MiB"
+            else:
+                lines[daemon.name] = f"stopped, left behind: {pids}" if pids else "stopped"
+        if self.running():
+            lacking = self._lacking(since=0.0)
+            lines["health"] = f"waiting for {', '.join(lacking)}" if lacking else "healthy"
+            lines["page"] = f"{self.url} (user {USER}, password in {self.home.passwords})"
+        return lines
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Only one command at a time starts or stops this Airflow."""
+        self.home.folder.mkdir(parents=True, exist_ok=True)
+        with (self.home.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _current(self) -> bool:
+        """Every component runs, with the settings that a start would write now and with the present code."""
+        port = self.home.port()
+        return (
+            self.running()
+            and port is not None
+            and self.home.configuration.read_text() == self.home.render(port)
+            and self.home.code.exists()
+            and self.home.code.read_text() == code_digest()
+        )
+
+    def _lacking(self, since: float) -> list[str]:
+        """What is not yet there, counting only signs of life after `since` (seconds since the epoch)."""
+        with self.api() as api:
+            try:
+                health = api.health()
+                lacking = [
+                    name.replace("_", " ")
+                    for name in _HEARTBEATS
+                    if health[name]["status"] != "healthy"
+                    or timestamp(health[name][f"latest_{name}_heartbeat"]) < since
+                ]
+                dag = api.dag(self.dag_id)
+            except AirflowApiError:
+                return ["API server"]
+        if dag is None or dag["is_stale"] or timestamp(dag["last_parsed_time"]) < since:
+            lacking.append(self._dag_lacking)
+        return lacking
+
+    def _check_imports(self, since: float) -> None:
+        with self.api() as api:
+            errors = [one for one in api.import_errors() if timestamp(one["timestamp"]) >= since]
+        for error in errors:
+            reason = error["stack_trace"].strip().splitlines()[-1]
+            raise AirflowServiceError(f"DAG file {error['filename']} cannot be imported: {reason}")
+
+    def _check_alive(self) -> None:
+        for daemon in self.daemons:
+            if not daemon.running():
+                raise AirflowServiceError(f"Airflow's {daemon.name} ended; {daemon.log} ends with:\n{daemon.tail()}")
+
+    def _migrate(self) -> None:
+        """Make or upgrade the database, unless that was done for this version of Airflow.
+
+        It is done on a copy: what an interrupted migration leaves is never used.
+        """
+        wanted = version("apache-airflow-core")
+        database, draft = self.home.database, self.home.folder / "airflow.db.draft"
+        if database.exists() and self.home.migrated.exists() and self.home.migrated.read_text() == wanted:
+            return
+        with phase("Airflow: preparing its database"):
+            draft.unlink(missing_ok=True)
+            if database.exists():
+                shutil.copyfile(database, draft)
+            try:
+                done = subprocess.run(
+                    [str(VENV_BIN / "airflow"), "db", "migrate"],
+                    env={
+                        **self.home.environment(),
+                        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{draft}",
+                    },
+                    cwd=self.home.folder,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=_MIGRATE_SECONDS,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise AirflowServiceError(f"airflow db migrate did not end within {_MIGRATE_SECONDS} s") from error
+            if done.returncode != 0:
+                output = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+                raise AirflowServiceError(f"airflow db migrate failed:\n{output}")
+            draft.chmod(0o600)
+            draft.replace(database)
+            self.home.migrated.write_text(wanted)

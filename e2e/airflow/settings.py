@@ -1,0 +1,194 @@
+"""Airflow's home under `.local/airflow` and what is written there: configuration, secrets, passwords."""
+
+import configparser
+import hashlib
+import io
+import json
+import os
+import secrets
+import socket
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.layout import KUBECONFIG, LOCAL, REPOSITORY
+
+HOME = LOCAL / "airflow"
+VENV_BIN = LOCAL / "venv" / "bin"
+DAGS = REPOSITORY / "airflow_dags" / "dags"
+CONNECTION = "plato_sas_kubernetes"
+USER = "admin"
+PREFERRED_PORT = 8080
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths and settings of one Airflow installation.
+
+    `folder`: AIRFLOW_HOME. `dags`: the DAGs' folder. `kubeconfig`: what the connection `plato_sas_kubernetes` reads.
+    """
+
+    folder: Path = HOME
+    dags: Path = DAGS
+    kubeconfig: Path = KUBECONFIG
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "airflow.cfg"
+
+    @property
+    def passwords(self) -> Path:
+        return self.folder / "passwords.json"
+
+    @property
+    def secrets(self) -> Path:
+        return self.folder / "secrets.json"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "airflow.db"
+
+    @property
+    def migrated(self) -> Path:
+        """Says for which version of Airflow the database was migrated."""
+        return self.folder / "migrated"
+
+    @property
+    def code(self) -> Path:
+        """Says which code the running components loaded; the triggerer keeps what it has imported."""
+        return self.folder / "code"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def processes(self) -> Path:
+        return self.folder / "run"
+
+    def password(self) -> str:
+        """The password of the user `admin`; made at the first call."""
+        return str(_private_json(self.passwords, lambda: {USER: secrets.token_urlsafe(18)})[USER])
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every Airflow process: this configuration, and nothing of the user's own Airflow."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "PYTHON"))}
+        return {
+            **inherited,
+            "PATH": f"{VENV_BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW_CONFIG": str(self.configuration),
+            f"AIRFLOW_CONN_{CONNECTION.upper()}": json.dumps(
+                {"conn_type": "kubernetes", "extra": {"kube_config_path": str(self.kubeconfig)}}
+            ),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def render(self, port: int) -> str:
+        """The text of `airflow.cfg` for an API server at `port`."""
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_dict(self._options(port))
+        text = io.StringIO()
+        parser.write(text)
+        # Airflow takes a per cent sign as the beginning of an interpolation.
+        return text.getvalue().replace("%", "%%")
+
+    def write(self, port: int) -> None:
+        """Write `airflow.cfg` for an API server at `port`."""
+        _write_private(self.configuration, self.render(port))
+
+    def port(self) -> int | None:
+        """The port in `airflow.cfg`, or None before the first start."""
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read(self.configuration)
+        return parser.getint("api", "port", fallback=None)
+
+    def _options(self, port: int) -> dict[str, dict[str, str]]:
+        """Settings for one user on two cores. Everything else is Airflow's default."""
+        self.password()
+        keys = _private_json(
+            self.secrets,
+            lambda: {
+                "fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+                "api_secret": secrets.token_hex(32),
+                "jwt_secret": secrets.token_hex(32),
+            },
+        )
+        return {
+            "core": {
+                "dags_folder": str(self.dags),
+                "executor": "LocalExecutor",
+                # The local executor keeps its workers waiting; each holds the scheduler's memory.
+                "parallelism": "3",
+                "load_examples": "False",
+                "dags_are_paused_at_creation": "False",
+                "fernet_key": keys["fernet_key"],
+                "simple_auth_manager_users": f"{USER}:admin",
+                "simple_auth_manager_passwords_file": str(self.passwords),
+                "execution_api_server_url": f"http://{HOST}:{port}/execution/",
+                # The default asks the DNS for the machine's name, which may hang without a network.
+                "hostname_callable": "socket.gethostname",
+                "plugins_folder": str(self.folder / "plugins"),
+            },
+            "api": {
+                "host": HOST,
+                "port": str(port),
+                "base_url": f"http://{HOST}:{port}",
+                "secret_key": keys["api_secret"],
+                "workers": "1",
+                "instance_name": "PLATO SAS",
+            },
+            "api_auth": {"jwt_secret": keys["jwt_secret"]},
+            "database": {"sql_alchemy_conn": f"sqlite:///{self.database}"},
+            "dag_processor": {
+                "parsing_processes": "1",
+                "refresh_interval": "10",
+                "min_file_process_interval": "30",
+            },
+            "scheduler": {"scheduler_idle_sleep_time": "0.5", "enable_health_check": "False"},
+            "triggerer": {"capacity": "100"},
+            "logging": {"base_log_folder": str(self.logs), "colored_console_log": "False"},
+            "usage_data_collection": {"enabled": "False"},
+        }
+
+
+def code_digest() -> str:
+    """Digest of the Airflow package and of the models that it uses, as they are on disk."""
+    digest = hashlib.sha256()
+    for package in ("airflow_dags/plato_sas_airflow", "operator/plato_sas/api"):
+        for path in sorted((REPOSITORY / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(REPOSITORY)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def free_port(preferred: int) -> int:
+    """`preferred` if nothing listens there on the loopback address, else a free one."""
+    for candidate in (preferred, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, candidate))
+            except OSError:
+                continue
+            return int(listener.getsockname()[1])
+    raise OSError(f"no free port on {HOST}")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace `path`; only its owner may read it, from the first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
+        stream.write(text)
+    draft.replace(path)
+
+
+def _private_json(path: Path, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """The JSON object in `path`, which is made if it is not there."""
+    if not path.exists():
+        _write_private(path, json.dumps(make()) + "\n")
+    content: dict[str, str] = json.loads(path.read_text())
+    return content

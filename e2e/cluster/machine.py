@@ -1,0 +1,90 @@
+"""What a local cluster changes on the machine outside its own folders, noted first and taken back at its end."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster.commands import Runner
+from e2e.cluster.processes import boot_id
+from e2e.cluster.settings import Settings
+
+_ADDRESS_LABEL = "lo:plato-sas"
+# The kubelet sets the kernel's (kuberuntime and container manager), the CNI plugin and kube-proxy the network's.
+_SYSCTLS = (
+    "net/ipv4/ip_forward",
+    "net/ipv4/conf/all/route_localnet",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+
+
+@dataclass(frozen=True)
+class MachineNote:
+    """What was noted when a cluster was made."""
+
+    state: Path
+    address: str
+    boot: str
+    sysctls: dict[str, str]
+
+    @property
+    def current(self) -> bool:
+        """Whether the machine was not restarted since."""
+        return self.boot == boot_id()
+
+
+def _file(runtime: Path) -> Path:
+    return runtime / "machine.json"
+
+
+def read_note(runtime: Path) -> MachineNote | None:
+    """The note, or None if there is none or only half of one."""
+    try:
+        content = json.loads(_file(runtime).read_text())
+        return MachineNote(Path(content["state"]), content["address"], content["boot"], content["sysctls"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _sysctl(name: str) -> Path:
+    return Path("/proc/sys") / name
+
+
+def prepare(settings: Settings, runner: Runner) -> None:
+    """Note the machine's settings, and give it the node's address."""
+    settings.runtime.mkdir(parents=True, exist_ok=True, mode=0o711)
+    if read_note(settings.runtime) is None:
+        note = {
+            "state": str(settings.state),
+            "address": settings.address,
+            "boot": boot_id(),
+            "sysctls": {name: _sysctl(name).read_text().strip() for name in _SYSCTLS if _sysctl(name).exists()},
+        }
+        partial = _file(settings.runtime).with_suffix(".new")
+        partial.write_text(json.dumps(note, indent=2))
+        partial.replace(_file(settings.runtime))
+    if settings.address not in node_addresses(runner):
+        runner(["ip", "address", "add", f"{settings.address}/32", "dev", "lo", "label", _ADDRESS_LABEL])
+
+
+def node_addresses(runner: Runner) -> list[str]:
+    """The addresses that a cluster of this platform gave the loopback interface; its label says so."""
+    found = json.loads(runner(["ip", "-json", "-4", "address", "show", "dev", "lo"]) or "[]")
+    entries = [entry for interface in found for entry in interface.get("addr_info", [])]
+    return [entry["local"] for entry in entries if entry.get("label") == _ADDRESS_LABEL]
+
+
+def restore(runtime: Path, runner: Runner) -> None:
+    """Take the address away, and set back what was noted and is different now."""
+    for address in node_addresses(runner):
+        runner(["ip", "address", "delete", f"{address}/32", "dev", "lo"])
+    note = read_note(runtime)
+    if note is None or not note.current:
+        return
+    for name, value in note.sysctls.items():
+        if _sysctl(name).read_text().strip() != value:
+            _sysctl(name).write_text(value)

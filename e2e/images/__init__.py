@@ -1,0 +1,1 @@
+"""Builds the project's container images and keeps them as archives: ``python -m e2e.images --help``."""

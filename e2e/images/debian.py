@@ -1,0 +1,47 @@
+"""The Debian root that stands for ``debian:bookworm-slim`` where nothing can be pulled, by mmdebstrap."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from e2e.images.process import run_logged
+
+_SUITE = "bookworm"
+# As in the official slim image: no manuals, translations or documentation, but the licences.
+_SLIM = [
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/info/*",
+]
+# The certificate folder must be there before it can be mounted over while building.
+_INCLUDE = "ca-certificates"
+_TIMEOUT = 900.0
+
+
+def fingerprint() -> str:
+    """What the Debian root is made from; a newer package in the archive alone does not change it."""
+    digest = hashlib.sha256("\n".join([_SUITE, _INCLUDE, *_SLIM]).encode())
+    for source in host_sources():
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def make_root(archive: Path, log: Path) -> None:
+    """Write the root as a tar archive. Raises `CommandFailed`."""
+    command = ["mmdebstrap", "--variant=minbase", f"--include={_INCLUDE}"]
+    command += [f"--dpkgopt={option}" for option in _SLIM]
+    command += [_SUITE, str(archive), *map(str, host_sources())]
+    run_logged(command, log, timeout=_TIMEOUT, environment={"SOURCE_DATE_EPOCH": "0"})
+
+
+def host_sources(folder: Path = Path("/etc/apt")) -> list[Path]:
+    """The machine's own package sources of this Debian suite, so that its mirror is used; none elsewhere."""
+    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
+    suite = re.compile(rf"^\s*[^#\n]*\b{_SUITE}\b(?![\w.-]*\.)", re.MULTILINE)
+    return [
+        file
+        for file in files
+        if file.suffix in (".list", ".sources") and file.is_file() and suite.search(file.read_text())
+    ]

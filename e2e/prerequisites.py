@@ -1,0 +1,186 @@
+"""Check, and where it can be done install, what the operating system must provide.
+
+Standard library only: this runs before the project's virtual environment exists.
+"""
+
+import argparse
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.progress import phase
+
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+POLICY = Path("/usr/sbin/policy-rc.d")
+APT_TIMEOUT_SECONDS = 1200
+
+
+def program(*names: str) -> Callable[[], bool]:
+    """A check that every named program is on the path (or in a folder of system programs)."""
+    return lambda: all(shutil.which(name, path=SEARCH_PATH) for name in names)
+
+
+def cni_plugins() -> bool:
+    wanted = ("ptp", "host-local", "loopback")
+    folders = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+    return any(all((folder / name).exists() for name in wanted) for folder in folders)
+
+
+def virtual_environments() -> bool:
+    return all(importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip"))
+
+
+@dataclass(frozen=True)
+class Prerequisite:
+    """A Debian package, and how to see that what it gives is there (from that package or from elsewhere)."""
+
+    package: str
+    purpose: str
+    present: Callable[[], bool]
+    provider: str | None = None
+    """The one cluster provider that needs it; None: both."""
+
+
+PREREQUISITES = (
+    Prerequisite("python3-venv", "the project's virtual environment", virtual_environments),
+    Prerequisite("buildah", "building images from their Dockerfiles", program("buildah")),
+    Prerequisite("mmdebstrap", "making the base image that cannot be pulled", program("mmdebstrap")),
+    Prerequisite("containerd", "running containers", program("containerd", "ctr", "containerd-shim-runc-v2"), "local"),
+    Prerequisite("runc", "running containers", program("runc"), "local"),
+    Prerequisite("containernetworking-plugins", "the pods' network", cni_plugins, "local"),
+    Prerequisite("conntrack", "kube-proxy", program("conntrack"), "local"),
+    Prerequisite("iptables", "kube-proxy and the pods' network", program("iptables", "iptables-save"), "local"),
+    Prerequisite("iproute2", "the node's address", program("ip"), "local"),
+    Prerequisite("mount", "the pods' volumes", program("mount", "umount"), "local"),
+)
+
+
+class PrerequisiteError(Exception):
+    """Something is missing and cannot be installed from here."""
+
+
+def missing(provider: str, known: Sequence[Prerequisite] = PREREQUISITES) -> list[Prerequisite]:
+    """The prerequisites of `provider` (`kind` or `local`) that this machine lacks."""
+    return [p for p in known if p.provider in (None, provider) and not p.present()]
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine answers on this machine."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    try:
+        done = subprocess.run(
+            [docker, "info", "--format", "{{.ServerVersion}}"], capture_output=True, text=True, timeout=20
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def chosen_provider(wanted: str) -> str:
+    """`kind` or `local` for what the user asked: `auto` is kind where a Docker engine answers."""
+    if wanted not in ("auto", "kind", "local"):
+        raise PrerequisiteError(f"provider (CLUSTER): {wanted!r} is none of auto, kind, local")
+    return wanted if wanted != "auto" else ("kind" if docker_answers() else "local")
+
+
+@contextmanager
+def no_service_starts() -> Iterator[None]:
+    """Keep packages from starting their services: the platform runs a containerd of its own, and wants no second one.
+
+    `policy-rc.d` is what Debian's packages ask (invoke-rc.d(8)). An administrator's own file is left as it is.
+    """
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install Debian packages. Raises PrerequisiteError with apt's own last lines."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": SEARCH_PATH}
+    options = ["-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"]
+
+    def apt(*arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                ["apt-get", *options, *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=APT_TIMEOUT_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PrerequisiteError(f"apt-get did not end within {APT_TIMEOUT_SECONDS} s: {error.cmd}") from error
+
+    # A third-party source that cannot be reached fails the update, and need not matter: the installation decides.
+    update = apt("update")
+    with no_service_starts():
+        done = apt("install", "-y", "--no-install-recommends", *packages)
+    if done.returncode != 0:
+        output = "\n".join(
+            (update.stdout if update.returncode else "").splitlines()[-5:] + done.stdout.splitlines()[-15:]
+        )
+        raise PrerequisiteError(f"apt-get could not install {', '.join(packages)}:\n{output}")
+
+
+def ensure(provider: str, *, check_only: bool = False) -> None:
+    """Install what is missing for `provider`. Raises PrerequisiteError where that is not possible."""
+    lacking = missing(provider)
+    if not lacking:
+        return
+    listing = "\n".join(f"  {p.package:<28} {p.purpose}" for p in lacking)
+    command = f"apt-get install {' '.join(p.package for p in lacking)}"
+    if check_only:
+        raise PrerequisiteError(f"missing:\n{listing}\nInstall with: {command}")
+    if shutil.which("apt-get") is None:
+        raise PrerequisiteError(f"missing, and this is no Debian or Ubuntu with apt-get:\n{listing}")
+    if os.geteuid() != 0:
+        raise PrerequisiteError(f"missing:\n{listing}\nRun this as root, or first: sudo {command}")
+    with phase(f"installing {len(lacking)} Debian packages") as running:
+        running.detail = ", ".join(p.package for p in lacking)
+        install([p.package for p in lacking])
+    still = missing(provider)
+    if still:
+        raise PrerequisiteError(f"installed, yet not found: {', '.join(p.package for p in still)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m e2e.prerequisites",
+        description="Install the Debian packages that the test platform needs and that are missing. "
+        "Nothing is fetched where nothing is missing, and no service is started.",
+    )
+    parser.add_argument(
+        "--provider",
+        default=os.environ.get("CLUSTER") or "auto",
+        help="auto, kind or local (default: $CLUSTER, else auto: kind where a Docker engine answers)",
+    )
+    parser.add_argument("--check", action="store_true", help="install nothing; exit with 1 if something is missing")
+    options = parser.parse_args(arguments)
+    try:
+        provider = chosen_provider(options.provider)
+        ensure(provider, check_only=options.check)
+    except PrerequisiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"prerequisites for the {provider} cluster: all there")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A synthetic module: no science. It behaves as its parameters say, for tests and benchmarks of the manager."""

@@ -1,0 +1,60 @@
+"""The resources of `plato-sas.io/v1alpha1`; the CRDs are generated from these models."""
+
+from plato_sas.api.base import API_VERSION, GROUP, VERSION, amount, seconds
+from plato_sas.api.meta import Condition, ObjectMeta
+from plato_sas.api.module import (
+    FactDeclaration,
+    ModuleInput,
+    ModuleOutput,
+    ModuleResources,
+    ParameterDeclaration,
+    ScienceModule,
+    ScienceModuleSpec,
+    ValueType,
+)
+from plato_sas.api.pipeline import ExternalInput, PipelineStep, StarPipeline, StarPipelineSpec, StepInput
+from plato_sas.api.processing import (
+    DesiredState,
+    Facts,
+    FactValue,
+    InputFile,
+    StarProcessing,
+    StarProcessingSpec,
+    StarProcessingStatus,
+    StarState,
+    StepState,
+    StepStatus,
+)
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "VERSION",
+    "Condition",
+    "DesiredState",
+    "ExternalInput",
+    "FactDeclaration",
+    "FactValue",
+    "Facts",
+    "InputFile",
+    "ModuleInput",
+    "ModuleOutput",
+    "ModuleResources",
+    "ObjectMeta",
+    "ParameterDeclaration",
+    "PipelineStep",
+    "ScienceModule",
+    "ScienceModuleSpec",
+    "StarPipeline",
+    "StarPipelineSpec",
+    "StarProcessing",
+    "StarProcessingSpec",
+    "StarProcessingStatus",
+    "StarState",
+    "StepInput",
+    "StepState",
+    "StepStatus",
+    "ValueType",
+    "amount",
+    "seconds",
+]

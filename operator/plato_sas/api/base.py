@@ -1,0 +1,84 @@
+"""What every model of the API group shares: field naming, strictness and the constrained types."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+GROUP = "plato-sas.io"
+VERSION = "v1alpha1"
+API_VERSION: Literal["plato-sas.io/v1alpha1"] = "plato-sas.io/v1alpha1"
+
+
+class ApiModel(BaseModel):
+    """Fields are snake_case in Python and camelCase in YAML; an unknown field is an error."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_enum_values=False
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: camelCase, without fields that are unset."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def cel_rules(*rules: tuple[str, str]) -> dict[str, Any]:
+    """JSON-schema extra that carries CEL rules (`rule`, `message`) into the CRD."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+def list_map(key: str) -> dict[str, Any]:
+    """JSON-schema extra for a list whose items are told apart by `key`."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+BY_NAME = list_map("name")
+IMMUTABLE = cel_rules(("self == oldSelf", "is immutable"))
+
+# Star and campaign become folder names and label values: no dot, no slash, so no path can be built from them.
+PathName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,46}[A-Za-z0-9])?$", max_length=48)]
+# A step becomes a container name, a folder and part of a Job's name.
+StepName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", max_length=32)]
+ResourceName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$", max_length=63)]
+# A PLATO product identifier, such as DP3_SAS_NU_MAX.
+ProductName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$", max_length=63)]
+# A fact or a parameter: a CEL identifier.
+VariableName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", max_length=63)]
+# One file name inside a product folder; it may not be hidden, so it cannot collide with the manager's own files.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$", max_length=127)]
+# A file below a volume's root: no segment may begin with a dot. {star} and {campaign} are filled in.
+VolumePath = Annotated[
+    str,
+    Field(pattern=r"^([A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*/)*[A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*$", max_length=255),
+]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}(s|m|h|d)$", max_length=8)]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=20)]
+Text = Annotated[str, Field(max_length=1024)]
+Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+# A number is written as a string ("3.5") or an integer: API conventions keep floats out of a spec.
+Scalar = Annotated[
+    int | str,
+    Field(union_mode="left_to_right"),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 256}),
+]
+Argument = Annotated[str, Field(max_length=1024)]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(duration: str) -> int:
+    """A `Duration` such as `20m` in seconds."""
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
+
+
+_MULTIPLIERS = {
+    "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
+}  # fmt: skip
+
+
+def amount(quantity: str) -> float:
+    """A Kubernetes `Quantity` such as `250m` or `2Gi` as a plain number."""
+    number = quantity.rstrip("mkKMGTi")
+    return float(number) * _MULTIPLIERS[quantity[len(number) :]]

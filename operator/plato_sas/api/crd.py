@@ -1,0 +1,172 @@
+"""Generate `crds/*.yaml` from the models: `python -m plato_sas.api.crd FOLDER`.
+
+pydantic's JSON schema is turned into what the API server calls a structural schema: references inlined, no
+nullable unions, no closed objects (the server prunes or refuses unknown fields itself), key patterns as CEL.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plato_sas.api.base import GROUP, VERSION, ApiModel
+from plato_sas.api.module import ScienceModule
+from plato_sas.api.pipeline import StarPipeline
+from plato_sas.api.processing import StarProcessing
+
+Schema = dict[str, Any]
+Column = tuple[str, str, str, int]  # name, type, JSONPath, priority (0: always shown, 1: with -o wide)
+
+KINDS: list[tuple[type[ApiModel], str, str, list[Column]]] = [
+    (
+        StarProcessing,
+        "starprocessings",
+        "sp",
+        [
+            ("Star", "string", ".spec.star", 0),
+            ("Campaign", "string", ".spec.campaign", 0),
+            ("Pipeline", "string", ".spec.pipeline", 0),
+            ("State", "string", ".status.state", 0),
+            ("Steps", "string", ".status.progress", 0),
+            ("Step", "string", ".status.step", 0),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
+            ("Reason", "string", ".status.conditions[?(@.type=='Complete')].reason", 1),
+            ("Priority", "integer", ".spec.priority", 1),
+            ("Started", "date", ".status.startedAt", 1),
+            ("Finished", "date", ".status.finishedAt", 1),
+            ("Revision", "string", ".status.revision", 1),
+        ],
+    ),
+    (
+        StarPipeline,
+        "starpipelines",
+        "spl",
+        [
+            ("Description", "string", ".spec.description", 0),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
+            ("Steps", "string", ".spec.steps[*].name", 1),
+        ],
+    ),
+    (
+        ScienceModule,
+        "sciencemodules",
+        "scimod",
+        [
+            ("Version", "string", ".spec.version", 0),
+            ("Description", "string", ".spec.description", 0),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
+            ("Image", "string", ".spec.image", 1),
+            ("Timeout", "string", ".spec.timeout", 1),
+        ],
+    ),
+]
+
+_DROPPED = {"title", "additionalProperties", "patternProperties", "propertyNames", "const"}
+
+
+def structural(schema: Schema, definitions: dict[str, Schema], defaults: bool) -> Schema:
+    """One schema node as a structural schema; `defaults` says whether the server fills in default values."""
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    if "anyOf" in schema:
+        (alternative,) = [one for one in schema["anyOf"] if one.get("type") != "null"]
+        rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+        return structural({**alternative, **rest}, definitions, defaults)
+    result = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if not defaults or isinstance(result.get("default"), dict | list | None):
+        result.pop("default", None)
+    if "const" in schema:
+        result["enum"] = [schema["const"]]
+    if "properties" in schema:
+        result["properties"] = {
+            name: structural(field, definitions, defaults) for name, field in schema["properties"].items()
+        }
+    if "items" in schema:
+        result["items"] = structural(schema["items"], definitions, defaults)
+    if "patternProperties" in schema:
+        ((pattern, values),) = schema["patternProperties"].items()
+        result["additionalProperties"] = structural(values, definitions, defaults)
+        # The server bounds what all rules together may cost. Status is the operator's own, and a parameter of an
+        # unknown name is refused by the operator, which knows the names.
+        if defaults and "x-kubernetes-int-or-string" not in values:
+            rule = {"rule": f"self.all(key, key.matches('{pattern}'))", "message": f"every key must match {pattern}"}
+            result["x-kubernetes-validations"] = [*schema.get("x-kubernetes-validations", []), rule]
+    return result
+
+
+def _open_api(model: type[ApiModel]) -> Schema:
+    document = model.model_json_schema(by_alias=True)
+    definitions = document.get("$defs", {})
+    properties: dict[str, Schema] = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+    }
+    for part in ("spec", "status"):
+        if part in document["properties"]:
+            properties[part] = structural(document["properties"][part], definitions, defaults=part == "spec")
+    return {
+        "type": "object",
+        "description": document["description"],
+        "required": ["spec"],
+        "properties": properties,
+    }
+
+
+def crd(model: type[ApiModel], plural: str, short: str, columns: list[Column]) -> Schema:
+    """The CustomResourceDefinition of one kind."""
+    kind = model.__name__
+    version: Schema = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _open_api(model)},
+        "additionalPrinterColumns": [
+            {"name": name, "type": type_, "jsonPath": path, "priority": priority}
+            for name, type_, path, priority in columns
+        ],
+    }
+    if "status" in model.model_fields:
+        version["subresources"] = {"status": {}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "plato-sas"}},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [short],
+                "categories": ["plato"],
+            },
+            "versions": [version],
+        },
+    }
+
+
+def documents() -> dict[str, str]:
+    """File name to YAML text, for every kind."""
+    return {
+        f"{plural}.yaml": "# Generated from plato_sas.api by `make crds`; edit the models instead.\n"
+        + yaml.safe_dump(crd(model, plural, short, columns), sort_keys=False, width=110)
+        for model, plural, short, columns in KINDS
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the CustomResourceDefinitions as YAML.")
+    parser.add_argument("folder", type=Path, help="where the files go")
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in documents().items():
+        (folder / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""StarPipeline: the graph of steps that a star goes through."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from plato_sas.api.base import (
+    API_VERSION,
+    BY_NAME,
+    ApiModel,
+    ProductName,
+    ResourceName,
+    Scalar,
+    StepName,
+    Text,
+    VariableName,
+    VolumePath,
+    cel_rules,
+)
+from plato_sas.api.meta import ObjectMeta
+
+
+class ExternalInput(ApiModel):
+    """A product that comes from outside the pipeline, on the inputs volume."""
+
+    name: ProductName
+    path: VolumePath = Field(description="File below the inputs volume; {star} and {campaign} are filled in.")
+    description: Text | None = None
+
+
+class StepInput(ApiModel):
+    """Where one input of a step's module comes from: an external product or another step's output."""
+
+    model_config = {
+        "json_schema_extra": cel_rules(
+            ("has(self.external) != has(self.step)", "exactly one of external and step must be given"),
+            ("!has(self.output) || has(self.step)", "output goes with step"),
+        )
+    }
+
+    name: ProductName = Field(description="The module's input.")
+    external: ProductName | None = Field(None, description="An entry of the pipeline's externals.")
+    step: StepName | None = Field(None, description="The step that makes it.")
+    output: ProductName | None = Field(None, description="That step's output; the input's name if not given.")
+    optional: bool | None = Field(
+        None, description="Whether the step runs without it; what the module says if not given."
+    )
+
+
+class PipelineStep(ApiModel):
+    """One step: a module, its inputs, and when it runs."""
+
+    name: StepName
+    module: ResourceName
+    inputs: list[StepInput] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
+    when: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        None, description="CEL over facts of upstream steps, such as facts['msap3-03'].osc_detection_flag."
+    )
+    parameters: dict[VariableName, Scalar] = Field(
+        default_factory=dict, max_length=64, description="Values for the module's parameters."
+    )
+
+
+class StarPipelineSpec(ApiModel):
+    """The graph."""
+
+    description: Text | None = None
+    externals: list[ExternalInput] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
+    steps: list[PipelineStep] = Field(min_length=1, max_length=64, json_schema_extra=BY_NAME)
+
+
+class StarPipeline(ApiModel):
+    """A pipeline: steps, their modules, inputs and conditions."""
+
+    api_version: Literal["plato-sas.io/v1alpha1"] = API_VERSION
+    kind: Literal["StarPipeline"] = "StarPipeline"
+    metadata: ObjectMeta
+    spec: StarPipelineSpec

@@ -1,0 +1,60 @@
+"""Carries out what was decided. Every action may be done twice without harm."""
+
+import logging
+from collections.abc import Iterable
+
+from plato_sas.controller.client import AlreadyExists, KubeClient, NotFound
+from plato_sas.controller.resources import JOB
+from plato_sas.controller.view import View
+from plato_sas.jobs.builder import build_job
+from plato_sas.jobs.stage import Site
+from plato_sas.plan.decide import Action, ReleaseJob, StartStage, StopJob
+
+logger = logging.getLogger(__name__)
+
+
+class Actuator:
+    """Turns actions into requests; what the API server answers goes into the view at once."""
+
+    def __init__(self, client: KubeClient, view: View, site: Site, job_ttl: int) -> None:
+        self._client = client
+        self._view = view
+        self._site = site
+        self._job_ttl = job_ttl
+
+    async def execute(self, actions: Iterable[Action]) -> None:
+        """Raises ApiError; the actions before it are done, and deciding again will find them so."""
+        for action in actions:
+            match action:
+                case StartStage():
+                    await self._start(action)
+                case StopJob():
+                    await self._client.delete(JOB, action.job)
+                    logger.info("Job stopped", extra={"job": action.job})
+                case ReleaseJob():
+                    await self._release(action.job)
+
+    async def _start(self, action: StartStage) -> None:
+        stage = action.stage
+        body = build_job(stage, self._site)
+        fields = {
+            "star": stage.description.star,
+            "campaign": stage.description.campaign,
+            "step": stage.steps[0].name,
+            "attempt": stage.attempt,
+            "job": stage.description.id,
+        }
+        try:
+            created = await self._client.create(JOB, body)
+            logger.info("Job created", extra=fields)
+        except AlreadyExists:
+            created = await self._client.get(JOB, stage.description.id)
+            logger.info("Job found", extra=fields)
+        self._view.put(JOB, created)
+
+    async def _release(self, job: str) -> None:
+        try:
+            patched = await self._client.patch(JOB, job, {"spec": {"ttlSecondsAfterFinished": self._job_ttl}})
+        except NotFound:
+            return
+        self._view.put(JOB, patched)

@@ -1,0 +1,163 @@
+"""Observe, decide, act, one status patch: one star brought one step further."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from plato_sas.api import StarProcessing, StarProcessingStatus, StarState, StepState
+from plato_sas.controller import metrics
+from plato_sas.controller.actuator import Actuator
+from plato_sas.controller.client import KubeClient, NotFound
+from plato_sas.controller.events import event_body, notes
+from plato_sas.controller.resources import EVENT, POD, PROCESSING
+from plato_sas.controller.revisions import Revisions
+from plato_sas.controller.view import View
+from plato_sas.controller.window import AdmissionWindow
+from plato_sas.jobs import outcome
+from plato_sas.jobs.names import JOB_NAME_LABEL
+from plato_sas.plan.attempts import parse_time
+from plato_sas.plan.decide import Decision, Observed, decide
+from plato_sas.plan.graph import Graph, GraphInvalid
+from plato_sas.plan.status import rejected, waiting
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+
+class Reconciler:
+    """Reconciles stars by name. `clock` gives the time in RFC 3339."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        view: View,
+        revisions: Revisions,
+        window: AdmissionWindow,
+        actuator: Actuator,
+        clock: Callable[[], str],
+    ) -> None:
+        self._client = client
+        self._view = view
+        self._revisions = revisions
+        self._window = window
+        self._actuator = actuator
+        self._clock = clock
+
+    async def reconcile(self, name: str) -> float | None:
+        """Bring a star further; when to look again without an event, in seconds. Raises ApiError."""
+        stored = self._view.processing(name)
+        if stored is None or "deletionTimestamp" in stored["metadata"]:
+            # The Jobs go with the owner; a free slot is somebody else's.
+            self._window.release(name)
+            return None
+        try:
+            processing = StarProcessing.model_validate(stored)
+        except ValidationError as error:
+            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
+            return None
+        rival = self._rival(name, stored)
+        if rival is not None:
+            message = f"StarProcessing {rival!r} is writing to the same products (campaign and star)"
+            await self._write(stored, processing, waiting(processing, "ProductsInUse", message, self._clock()))
+            return None
+        try:
+            revision, graph = await self._revisions.pinned(processing)
+        except GraphInvalid as error:
+            status = rejected(processing, error.reason, error.problems, self._clock())
+            await self._write(stored, processing, status)
+            return None
+        except ValidationError as error:
+            problems = [f"StarPipeline {processing.spec.pipeline}: {one['msg']}" for one in error.errors()]
+            await self._write(stored, processing, rejected(processing, "PipelineInvalid", problems, self._clock()))
+            return None
+        except NotFound:
+            problems = [f"status.revision: ControllerRevision {processing.status.revision!r} was deleted"]
+            await self._write(stored, processing, rejected(processing, "RevisionLost", problems, self._clock()))
+            return None
+        decision = await self._decide(processing, revision, graph)
+        await self._actuator.execute(decision.actions)
+        await self._write(stored, processing, decision.status)
+        self._count(graph, processing.status, decision.status)
+        if decision.status.state.finished:
+            self._window.release(name)
+        return decision.again_after
+
+    def _rival(self, name: str, stored: Document) -> str | None:
+        """An older unfinished star that writes to the same folder; two at once would mix their products."""
+        if StarState(stored.get("status", {}).get("state", StarState.PENDING)).finished:
+            return None
+        mine = (stored["metadata"]["creationTimestamp"], name)
+        for other in self._view.rivals(name):
+            state = StarState(other.get("status", {}).get("state", StarState.PENDING))
+            theirs = (other["metadata"]["creationTimestamp"], other["metadata"]["name"])
+            if not state.finished and theirs < mine:
+                return str(other["metadata"]["name"])
+        return None
+
+    async def _decide(self, processing: StarProcessing, revision: str, graph: Graph) -> Decision:
+        name = processing.metadata.name
+        attempts = await self._attempts(processing)
+        if any(one.state is outcome.AttemptState.ACTIVE for one in attempts):
+            self._window.occupy(name)
+
+        def decided() -> Decision:
+            admitted = self._window.holds(name)
+            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock()))
+
+        decision = decided()
+        if decision.needs_slot and not self._window.holds(name):
+            rank = (-processing.spec.priority, processing.metadata.creation_timestamp or "", name)
+            if self._window.acquire(name, rank):
+                decision = decided()
+        return decision
+
+    async def _attempts(self, processing: StarProcessing) -> tuple[outcome.Attempt, ...]:
+        found = []
+        for job in self._view.jobs_of(processing.metadata.name):
+            owners = {one["uid"] for one in job["metadata"].get("ownerReferences", [])}
+            if processing.metadata.uid not in owners:
+                continue  # of a star of the same name that was deleted
+            pods = self._view.pods_of(job["metadata"]["name"])
+            if outcome.finished(job) and not any(outcome.terminal(pod) for pod in pods):
+                # The watch of pods is behind that of Jobs, or the pod is gone: ask.
+                pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
+            found.append(outcome.attempt(job, pods))
+        return tuple(found)
+
+    async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:
+        old, new = stored.get("status", {}), status.to_dict()
+        changed = {key: new.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        if not changed:
+            return
+        name = processing.metadata.name
+        try:
+            # The uid makes sure that it is this star, not a new one of its name.
+            body = {"metadata": {"uid": processing.metadata.uid}, "status": changed}
+            patched = await self._client.patch(PROCESSING, name, body, "status")
+        except NotFound:
+            return
+        self._view.put(PROCESSING, patched)
+        if status.state is not processing.status.state:
+            fields = {"processing": name, "state": status.state.value, "progress": status.progress}
+            logger.info("Star changed state", extra=fields)
+        for note in notes(processing.status, status):
+            await self._client.create(EVENT, event_body(processing, note, self._clock()))
+
+    def _count(self, graph: Graph, old: StarProcessingStatus, new: StarProcessingStatus) -> None:
+        before = {step.name: step for step in old.steps}
+        for step in new.steps:
+            known = before.get(step.name)
+            module = graph.step(step.name).module_name
+            if step.state.final and (known is None or known.state is not step.state):
+                metrics.STEPS.labels(module, step.state.value).inc()
+                if step.state is StepState.SUCCEEDED and step.started_at and step.finished_at:
+                    duration = parse_time(step.finished_at) - parse_time(step.started_at)
+                    metrics.STEP_DURATION.labels(module).observe(duration.total_seconds())
+            retried = (known.retries if known else None) or {}
+            for kind, count in (step.retries or {}).items():
+                if count > retried.get(kind, 0):
+                    metrics.STEP_RETRIES.labels(module, kind).inc(count - retried.get(kind, 0))

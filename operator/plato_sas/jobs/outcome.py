@@ -1,0 +1,217 @@
+"""What a Job and its pod say about an attempt."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from plato_sas.jobs import names
+from plato_sas.stager.messages import (
+    Problem,
+    PublishedStep,
+    parse_problem,
+    parse_published,
+    parse_staged_in,
+)
+
+Document = Mapping[str, Any]
+
+_TEMPORARY_EXIT = 75
+# Problems of the volume or the node rather than of the star's data or the module.
+_STAGER_TEMPORARY = frozenset({"StageInFailed", "PublishFailed"})
+_PULL_PROBLEMS = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+    }
+)
+
+
+class FailureClass(StrEnum):
+    """Who can mend a failure decides whether it is tried again."""
+
+    SCIENCE = "Science"
+    TEMPORARY = "Temporary"
+    OUT_OF_MEMORY = "OutOfMemory"
+    INFRASTRUCTURE = "Infrastructure"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt failed, and at which step (None: before any step began)."""
+
+    kind: FailureClass
+    reason: str
+    message: str
+    step: str | None = None
+    exit_code: int | None = None
+    finished_at: str | None = None
+
+
+class AttemptState(StrEnum):
+    """An attempt's Job as a whole."""
+
+    ACTIVE = "Active"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One Job of a star, as observed."""
+
+    job: str
+    steps: tuple[str, ...]
+    number: int
+    state: AttemptState
+    published: Mapping[str, PublishedStep] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    waiting: tuple[str, str] | None = None  # reason and message of what holds the pod up
+    released: bool = False  # its removal has been arranged
+
+
+def finished(job: Document) -> bool:
+    """Whether the Job controller has declared the Job complete or failed."""
+    return _job_state(job) is not AttemptState.ACTIVE
+
+
+def terminal(pod: Document) -> bool:
+    """Whether the pod has stopped for good."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
+    """An attempt from its Job and the pods it made.
+
+    A finished Job without a finished pod is reported as lost; whoever calls must have looked for the pod.
+    """
+    labels = job["metadata"].get("labels", {})
+    # Disruptions are ignored by the Job, so there can be several pods; the newest is the one that counts.
+    newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
+    state = _job_state(job)
+    status = job.get("status", {})
+    common: dict[str, Any] = {
+        "job": job["metadata"]["name"],
+        "steps": _steps(job),
+        "number": int(labels.get(names.ATTEMPT_LABEL, "0")),
+        "released": "ttlSecondsAfterFinished" in job["spec"] or "deletionTimestamp" in job["metadata"],
+        "started_at": status.get("startTime"),
+    }
+    if state is AttemptState.ACTIVE:
+        waiting = _waiting(newest) if newest is not None else None
+        return Attempt(state=state, waiting=waiting, **common)
+    common["finished_at"] = _finished_at(status)
+    messages = _messages(newest)
+    staged = parse_staged_in(messages.get(names.STAGE_IN, ""))
+    common["inputs"] = staged.inputs if staged else {}
+    published = parse_published(messages.get(names.PUBLISH, ""))
+    if state is AttemptState.SUCCEEDED and published is not None:
+        return Attempt(state=state, published=published.steps, **common)
+    failure = _failure(job, newest)
+    return Attempt(state=AttemptState.FAILED, failure=failure, **common)
+
+
+def _job_state(job: Document) -> AttemptState:
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition["status"] == "True":
+            if condition["type"] == "Complete":
+                return AttemptState.SUCCEEDED
+            if condition["type"] == "Failed":
+                return AttemptState.FAILED
+    return AttemptState.ACTIVE
+
+
+def _steps(job: Document) -> tuple[str, ...]:
+    containers = job["spec"]["template"]["spec"]["initContainers"]
+    found = (names.container_step(container["name"]) for container in containers)
+    return tuple(step for step in found if step is not None)
+
+
+def _finished_at(status: Document) -> str | None:
+    if "completionTime" in status:
+        return str(status["completionTime"])
+    times = [c.get("lastTransitionTime") for c in status.get("conditions", []) if c["type"] == "Failed"]
+    return times[0] if times else None
+
+
+def _container_statuses(pod: Document | None) -> list[Document]:
+    if pod is None:
+        return []
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _messages(pod: Document | None) -> dict[str, str]:
+    found = {}
+    for container in _container_statuses(pod):
+        terminated = container.get("state", {}).get("terminated")
+        if terminated:
+            found[container["name"]] = str(terminated.get("message", ""))
+    return found
+
+
+def _waiting(pod: Document) -> tuple[str, str] | None:
+    for container in _container_statuses(pod):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting.get("reason") in _PULL_PROBLEMS:
+            return str(waiting["reason"]), str(waiting.get("message", ""))
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("reason", "Unschedulable")), str(condition.get("message", ""))
+    return None
+
+
+def _failure(job: Document, pod: Document | None) -> Failure:
+    if pod is None or not terminal(pod):
+        name = job["metadata"]["name"]
+        return Failure(FailureClass.INFRASTRUCTURE, "PodLost", f"the pod of Job {name} is gone")
+    for container in _container_statuses(pod):
+        terminated = container.get("state", {}).get("terminated")
+        if terminated and terminated["exitCode"] != 0:
+            return _container_failure(pod, str(container["name"]), terminated)
+    reason = str(pod["status"].get("reason", "PodFailed"))
+    message = str(pod["status"].get("message", "the pod failed before a container did"))
+    if reason == "DeadlineExceeded":
+        return _timed_out(pod, None)
+    return Failure(FailureClass.INFRASTRUCTURE, reason, message)
+
+
+def _container_failure(pod: Document, container: str, terminated: Document) -> Failure:
+    step = names.container_step(container)
+    exit_code = int(terminated["exitCode"])
+    message = str(terminated.get("message", "")).strip()
+    at = terminated.get("finishedAt")
+    if step is None:
+        return _stager_failure(container, parse_problem(message), message, exit_code, at)
+    if pod["status"].get("reason") == "DeadlineExceeded":
+        return _timed_out(pod, step)
+    if terminated.get("reason") == "OOMKilled":
+        text = f"step {step} was killed for using more memory than its limit"
+        return Failure(FailureClass.OUT_OF_MEMORY, "OOMKilled", text, step, exit_code, at)
+    if terminated.get("reason") in ("StartError", "ContainerCannotRun"):
+        text = f"step {step}: the container could not be started: {message}"
+        return Failure(FailureClass.SCIENCE, "ContainerCannotRun", text, step, exit_code, at)
+    if exit_code == _TEMPORARY_EXIT:
+        return Failure(FailureClass.TEMPORARY, "TemporaryFailure", message, step, exit_code, at)
+    return Failure(FailureClass.SCIENCE, "ModuleFailed", message, step, exit_code, at)
+
+
+def _stager_failure(container: str, problem: Problem | None, message: str, exit_code: int, at: str | None) -> Failure:
+    if problem is None:
+        text = f"{container} ended with exit code {exit_code}: {message}"
+        return Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", text, None, exit_code, at)
+    kind = FailureClass.INFRASTRUCTURE if problem.reason in _STAGER_TEMPORARY else FailureClass.SCIENCE
+    # A module that was at fault ended with exit code 0; the stager's own code would mislead.
+    return Failure(kind, problem.reason, problem.message, problem.step or None, None, at)
+
+
+def _timed_out(pod: Document, step: str | None) -> Failure:
+    limit = pod["spec"].get("activeDeadlineSeconds")
+    text = f"the pod ran longer than its limit of {limit} s and was stopped"
+    return Failure(FailureClass.SCIENCE, "DeadlineExceeded", text, step)

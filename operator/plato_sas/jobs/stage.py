@@ -1,0 +1,64 @@
+"""A stage: the steps that share one Job, with everything that their pod needs to know."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from plato_sas.api import API_VERSION, ModuleResources
+from plato_sas.stager.description import Stage
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """How one step's container is run: the catalogue's resources, with the memory that this attempt gets."""
+
+    name: str
+    image: str
+    command: tuple[str, ...] | None
+    args: tuple[str, ...] | None
+    resources: ModuleResources
+    memory: str
+    timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The StarProcessing that a Job belongs to."""
+
+    name: str
+    namespace: str
+    uid: str
+    labels: dict[str, str]
+
+    def reference(self) -> dict[str, Any]:
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "StarProcessing",
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage ready to be built: `description.id` is the Job's name."""
+
+    owner: Owner
+    description: Stage
+    steps: tuple[StepRun, ...]
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the site decides for every Job."""
+
+    stager_image: str
+    inputs_claim: str = "sas-inputs"
+    products_claim: str = "sas-products"
+    user: int = 10001
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    node_selector: tuple[tuple[str, str], ...] = ()
+    priority_class: str | None = None

@@ -1,0 +1,31 @@
+"""Whether a star's spec fits its pipeline; what the CRD's schema cannot know."""
+
+from plato_sas.api import StarProcessingSpec
+from plato_sas.plan.graph import Graph
+from plato_sas.plan.values import ValueInvalid, parse_value
+
+
+def problems(spec: StarProcessingSpec, graph: Graph) -> list[str]:
+    """Everything wrong with the spec, each naming its field; empty if it can run."""
+    found: list[str] = []
+    steps = {step.name: step for step in graph.steps}
+    for step_name, values in spec.parameters.items():
+        where = f"spec.parameters.{step_name}"
+        if step_name not in steps:
+            found.append(f"{where}: pipeline {graph.name!r} has no step {step_name!r}")
+            continue
+        declared = steps[step_name].declared_parameters
+        for name, value in values.items():
+            if name not in declared:
+                known = ", ".join(sorted(declared)) or "none"
+                found.append(f"{where}.{name}: no such parameter (module's parameters: {known})")
+                continue
+            try:
+                parse_value(declared[name], value)
+            except ValueInvalid as error:
+                found.append(f"{where}.{name}: {error}")
+    for name in spec.inputs:
+        if name not in graph.externals:
+            known = ", ".join(sorted(graph.externals)) or "none"
+            found.append(f"spec.inputs.{name}: not an external input of the pipeline (externals: {known})")
+    return found

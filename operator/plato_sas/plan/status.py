@@ -1,0 +1,149 @@
+"""The star as a whole, derived from its steps; conditions as the API conventions want them."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from plato_sas.api import (
+    Condition,
+    DesiredState,
+    StarProcessing,
+    StarProcessingStatus,
+    StarState,
+    StepState,
+    StepStatus,
+)
+
+ACCEPTED = "Accepted"
+COMPLETE = "Complete"
+_MAX_MESSAGE = 2048
+_MAX_STEP = 64
+
+
+def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
+    """The status of a star whose spec cannot run: it says why, and nothing is started."""
+    old = processing.status
+    message = _shortened("; ".join(problems), _MAX_MESSAGE)
+    conditions = with_condition(old.conditions, processing, ACCEPTED, "False", reason, message, now)
+    conditions = with_condition(conditions, processing, COMPLETE, "False", "Rejected", message, now)
+    return old.model_copy(
+        update={
+            "state": StarState.REJECTED,
+            "observed_generation": processing.metadata.generation,
+            "conditions": conditions,
+        }
+    )
+
+
+def waiting(processing: StarProcessing, reason: str, message: str, now: str) -> StarProcessingStatus:
+    """The status of a star that has to wait before anything of it can be planned."""
+    conditions = with_condition(processing.status.conditions, processing, COMPLETE, "False", reason, message, now)
+    return processing.status.model_copy(
+        update={
+            "state": StarState.PENDING,
+            "observed_generation": processing.metadata.generation,
+            "conditions": conditions,
+        }
+    )
+
+
+def summarise(
+    processing: StarProcessing,
+    status: StarProcessingStatus,
+    steps: Sequence[StepStatus],
+    problems: Sequence[str],
+    admitted: bool,
+    now: str,
+) -> StarProcessingStatus:
+    """Everything in the status that follows from the steps."""
+    state = _state(processing.spec.desired_state, steps, problems)
+    shown = (
+        [step.name for step in steps if step.state is StepState.FAILED]
+        if state is StarState.FAILED
+        else [step.name for step in steps if step.state is StepState.RUNNING]
+    )
+    final = sum(step.state.final for step in steps)
+    reason, message = _explain(state, steps, problems, admitted)
+    if problems:
+        told = _shortened("; ".join(problems), _MAX_MESSAGE)
+        conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", told, now)
+    else:
+        conditions = with_condition(status.conditions, processing, ACCEPTED, "True", "Accepted", "", now)
+    complete: Literal["True", "False"] = "True" if state is StarState.SUCCEEDED else "False"
+    conditions = with_condition(conditions, processing, COMPLETE, complete, reason, message, now)
+    begun = [step.started_at for step in steps if step.started_at]
+    return status.model_copy(
+        update={
+            "state": state,
+            "observed_generation": processing.metadata.generation,
+            "steps": list(steps),
+            "progress": f"{final}/{len(steps)}",
+            "step": _shortened(",".join(shown), _MAX_STEP) or None,
+            "conditions": conditions,
+            "started_at": status.started_at or (min(begun) if begun else None),
+            "finished_at": (status.finished_at or now) if state.finished else None,
+        }
+    )
+
+
+def _state(desired: DesiredState, steps: Sequence[StepStatus], problems: Sequence[str]) -> StarState:
+    states = {step.state for step in steps}
+    if all(state.final for state in states):
+        if StepState.CANCELLED in states:
+            return StarState.CANCELLED
+        return StarState.FAILED if StepState.FAILED in states else StarState.SUCCEEDED
+    if StepState.RUNNING in states:
+        return StarState.RUNNING
+    if desired is DesiredState.SUSPEND:
+        return StarState.SUSPENDED
+    if problems and not any(step.attempt for step in steps):
+        return StarState.REJECTED
+    return StarState.RUNNING if any(step.attempt for step in steps) else StarState.PENDING
+
+
+def _explain(state: StarState, steps: Sequence[StepStatus], problems: Sequence[str], admitted: bool) -> tuple[str, str]:
+    match state:
+        case StarState.SUCCEEDED:
+            return "AllStepsFinished", ""
+        case StarState.FAILED:
+            failed = [step for step in steps if step.state is StepState.FAILED]
+            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
+            return "StepFailed", _shortened("; ".join(told), _MAX_MESSAGE)
+        case StarState.CANCELLED:
+            return "Cancelled", "spec.desiredState is Cancel"
+        case StarState.SUSPENDED:
+            return "Suspended", "spec.desiredState is Suspend"
+        case StarState.REJECTED:
+            return "Rejected", _shortened("; ".join(problems), _MAX_MESSAGE)
+        case _:
+            if not admitted:
+                return "WaitingForSlot", "as many stars as allowed are running"
+            held = [step for step in steps if step.state is StepState.RUNNING and step.reason]
+            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
+            return "Progressing", _shortened("; ".join(told), _MAX_MESSAGE)
+
+
+def with_condition(
+    conditions: Sequence[Condition],
+    processing: StarProcessing,
+    kind: str,
+    status: Literal["True", "False"],
+    reason: str,
+    message: str,
+    now: str,
+) -> list[Condition]:
+    """The conditions with one set; its transition time moves only when its status does."""
+    old = next((one for one in conditions if one.type == kind), None)
+    since = old.last_transition_time if old is not None and old.status == status else now
+    new = Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=processing.metadata.generation,
+        last_transition_time=since,
+    )
+    return [*(one for one in conditions if one.type != kind), new]
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."

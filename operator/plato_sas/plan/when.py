@@ -1,0 +1,96 @@
+"""`when`: a CEL expression over facts of upstream steps, type-checked before any star runs.
+
+`facts['step'].fact` is what a pipeline's author writes. CEL maps hold values of one type, so as written nothing
+could be checked. Each access is therefore replaced by a variable of the fact's declared type, and the checker
+of the CEL reference implementation does the rest; any other use of `facts` is an undeclared name to it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cel_expr_python import cel
+
+from plato_sas.api import ValueType
+
+# String literals first, so that nothing inside one is taken for an access.
+_TOKEN = re.compile(
+    r"""(?P<access>\bfacts\s*\[\s*(?P<quote>['"])(?P<step>[a-z0-9-]+)(?P=quote)\s*\]\s*\.\s*(?P<fact>[a-z][a-z0-9_]*))"""
+    r"""|(?P<literal>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
+)
+
+_TYPES = {
+    ValueType.BOOLEAN: cel.Type.BOOL,
+    ValueType.INTEGER: cel.Type.INT,
+    ValueType.NUMBER: cel.Type.DOUBLE,
+    ValueType.STRING: cel.Type.STRING,
+}
+
+
+class ConditionInvalid(ValueError):
+    """The expression is not CEL, is not of type bool, or names a fact that does not exist."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A checked expression. `references` are the (step, fact) pairs it reads."""
+
+    expression: str
+    references: tuple[tuple[str, str], ...]
+    _program: Any
+    _types: Mapping[str, ValueType]
+
+    @property
+    def steps(self) -> frozenset[str]:
+        return frozenset(step for step, _ in self.references)
+
+    def evaluate(self, facts: Mapping[str, Mapping[str, Any]]) -> bool | None:
+        """Its value; None if it hangs on a fact that is absent (`true || absent` is true, as in CEL)."""
+        data: dict[str, Any] = {}
+        for step, fact in self.references:
+            value = facts.get(step, {}).get(fact)
+            if value is not None:
+                name = _variable(step, fact)
+                data[name] = float(value) if self._types[name] is ValueType.NUMBER else value
+        result = self._program.eval(data=data)
+        return bool(result.value()) if result.type() == cel.Type.BOOL else None
+
+
+def _variable(step: str, fact: str) -> str:
+    return f"facts_{step.replace('-', '_')}__{fact}"
+
+
+def compile_condition(expression: str, declared: Mapping[str, Mapping[str, ValueType]]) -> Condition:
+    """Check an expression against the facts declared by each step's module. Raises ConditionInvalid."""
+    references: dict[tuple[str, str], None] = {}
+
+    def replace(match: re.Match[str]) -> str:
+        if match["literal"] is not None:
+            return match["literal"]
+        step, fact = match["step"], match["fact"]
+        if step not in declared:
+            raise ConditionInvalid(f"facts[{step!r}]: there is no such step upstream")
+        if fact not in declared[step]:
+            known = ", ".join(sorted(declared[step])) or "none"
+            raise ConditionInvalid(f"facts[{step!r}].{fact}: its module declares no such fact (declared: {known})")
+        references[step, fact] = None
+        return _variable(step, fact)
+
+    rewritten = _TOKEN.sub(replace, expression)
+    types = {_variable(step, fact): declared[step][fact] for step, fact in references}
+    environment = cel.NewEnv(variables={name: _TYPES[kind] for name, kind in types.items()})
+    try:
+        program = environment.compile(rewritten)
+    except RuntimeError as error:
+        raise ConditionInvalid(_readable(str(error))) from None
+    if program.return_type() != cel.Type.BOOL:
+        raise ConditionInvalid("the expression must be of type bool")
+    return Condition(expression, tuple(references), program, types)
+
+
+def _readable(error: str) -> str:
+    """The checker's first line without its prefixes and positions, which refer to the rewritten text."""
+    first = error.splitlines()[0]
+    text = re.sub(r"^INVALID_ARGUMENT:\s*ERROR:\s*<input>:\d+:\d+:\s*", "", first)
+    return re.sub(r"facts_([a-z0-9_]+?)__([a-z0-9_]+)", r"facts[\1].\2", text)

@@ -1,0 +1,63 @@
+"""facts.json: the small typed values that a module reports."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plato_sas.stager.description import FactDescription
+from plato_sas.stager.files import NotAFile, open_regular
+
+FACTS = "facts.json"
+_MAX_FILE = 64 * 1024
+_MAX_STRING = 128
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+}
+
+
+class FactsInvalid(Exception):
+    """facts.json breaks the module's declaration; the message names the fact."""
+
+
+def read_facts(folder: Path, declared: Sequence[FactDescription]) -> dict[str, Any]:
+    """The facts that a module wrote, {} if it wrote none. Raises FactsInvalid."""
+    try:
+        descriptor = open_regular(folder / FACTS)
+    except FileNotFoundError:
+        return {}
+    except NotAFile as error:
+        raise FactsInvalid(str(error)) from error
+    with open(descriptor, "rb") as file:
+        if os.fstat(file.fileno()).st_size > _MAX_FILE:
+            raise FactsInvalid(f"{FACTS} is larger than {_MAX_FILE} bytes")
+        content = file.read()
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise FactsInvalid(f"{FACTS} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise FactsInvalid(f"{FACTS} must be one JSON object")
+    types = {fact.name: fact.type for fact in declared}
+    return {name: _checked(name, value, types) for name, value in document.items()}
+
+
+def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
+    if name not in types:
+        known = ", ".join(sorted(types)) or "none"
+        raise FactsInvalid(f"{FACTS}: {name!r} is not declared by the module (declared: {known})")
+    expected = types[name]
+    # bool is an int to Python, never to a module author.
+    if not isinstance(value, _TYPES[expected]) or (isinstance(value, bool) and expected != "boolean"):
+        raise FactsInvalid(f"{FACTS}: {name} must be of type {expected}, not {json.dumps(value)[:64]}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise FactsInvalid(f"{FACTS}: {name} is not a finite number")
+    if isinstance(value, str) and len(value) > _MAX_STRING:
+        raise FactsInvalid(f"{FACTS}: {name} is longer than {_MAX_STRING} characters")
+    return float(value) if isinstance(value, int) and expected == "number" else value

@@ -1,0 +1,62 @@
+"""Reading and writing files so that a crash, a symbolic link or a half-written file cannot do harm."""
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+_BLOCK = 1 << 20
+
+
+class NotAFile(Exception):
+    """Something other than a regular file stands where one was expected."""
+
+
+def open_regular(path: Path) -> int:
+    """A read-only descriptor of a regular file. Links are not followed: a module could plant one.
+
+    Raises FileNotFoundError or NotAFile.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise NotAFile(f"{path.name} cannot be opened as a regular file: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotAFile(f"{path.name} is not a regular file")
+    return descriptor
+
+
+def sha256(descriptor: int) -> str:
+    """Hex SHA-256 of an open file, from its beginning."""
+    digest = hashlib.sha256()
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while block := os.read(descriptor, _BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def canonical(document: Any) -> str:
+    """The JSON text that digests are computed over: sorted keys, no spaces."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a small file and bring it to the disk."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,31 @@
+"""Where the volumes are mounted in the stager's containers."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+INPUTS_MOUNT = "/sas/inputs"
+PRODUCTS_MOUNT = "/sas/products"
+WORK_MOUNT = "/sas/work"
+TERMINATION_LOG = "/dev/termination-log"
+
+
+@dataclass(frozen=True)
+class Roots:
+    """Folders that the stager works in; `work` is the pod's own and goes with it."""
+
+    inputs: Path
+    products: Path
+    work: Path
+    termination_log: Path
+
+    @classmethod
+    def of_pod(cls) -> "Roots":
+        """The mounts of a stage's pod; SAS_ROOT moves them (for tests)."""
+        base = os.environ.get("SAS_ROOT", "")
+        return cls(
+            Path(base + INPUTS_MOUNT),
+            Path(base + PRODUCTS_MOUNT),
+            Path(base + WORK_MOUNT),
+            Path(base + TERMINATION_LOG),
+        )
