@@ -11,7 +11,7 @@ from airflow.sdk import Param, TriggerRule, dag, task
 
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 
-DEMO_STARS = ["KIC6603624", "KIC3733735", "KIC8006161", "KIC10644253", "PSLS0000001"]
+DEMO_STARS = ["kic-6603624", "kic-3733735", "kic-8006161", "kic-10644253", "psls-0001"]
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
     description="A few stars through one pipeline of the PLATO Stellar Analysis System",
     tags=["plato-sas"],
     doc_md=__doc__,
+    # For a lost worker or a restarting API server; failed stars do not make Airflow try again.
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     params={
         "stars": Param(
             DEMO_STARS,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from kubernetes_asyncio.client import ApiClient, CustomObjectsApi
+from kubernetes_asyncio.client import ApiClient, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from kubernetes_asyncio.client.exceptions import ApiException
 from kubernetes_asyncio.watch import Watch
 
@@ -138,7 +138,8 @@ class StarProcessingClient:
                     await self._apply(wanted, name, batch.namespace)
                 return verdict
             except ApiException as error:
-                if error.status in (400, 403, 422):
+                absent = error.status == 404 and found is None  # the namespace, or the kind
+                if absent or error.status in (400, 403, 422):
                     return Verdict(Action.REFUSE, f"StarProcessing {name} is refused: {reason_of(error)}")
                 if error.status not in (404, 409):
                     raise
@@ -148,7 +149,8 @@ class StarProcessingClient:
     async def _delete(self, found: Resource) -> None:
         """Delete exactly what was read. Raises ApiException 409 if it is another by now."""
         metadata = found["metadata"]
-        preconditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        preconditions = V1Preconditions(uid=metadata["uid"], resource_version=metadata["resourceVersion"])
+        options = V1DeleteOptions(propagation_policy="Background", preconditions=preconditions)
         await _persistently(
             lambda: self._api.delete_namespaced_custom_object(
                 GROUP,
@@ -156,7 +158,7 @@ class StarProcessingClient:
                 metadata["namespace"],
                 PLURAL,
                 metadata["name"],
-                body={"propagationPolicy": "Background", "preconditions": preconditions},
+                body=options,
             )
         )
 

@@ -92,7 +92,8 @@ def failure_of(star: str, resource: Resource, state: StarState) -> StarFailure:
             step.get("reason"),
             step.get("message"),
         )
-    condition = next((one for one in status.get("conditions", []) if one.get("type") == "Complete"), {})
+    conditions = {one.get("type"): one for one in status.get("conditions", [])}
+    condition = conditions.get("Complete", {})
     return StarFailure(
         star, name, state.value, status.get("step"), None, condition.get("reason"), condition.get("message")
     )

@@ -4,7 +4,7 @@ import fcntl
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -24,6 +24,7 @@ _COMMANDS = {
 }
 # The component's name in /api/v2/monitor/health.
 _HEARTBEATS = ("scheduler", "triggerer", "dag_processor")
+_API = "API server"
 _MIGRATE_SECONDS = 600
 _READY_SECONDS = 240
 _STOP_SECONDS = 20
@@ -73,24 +74,33 @@ class AirflowService:
                     stop(self.daemons, _STOP_SECONDS)
             self.home.write(free_port(self.home.port() or PREFERRED_PORT))
             self._migrate()
-            with phase("Airflow: starting") as running:
-                began = time.time()
-                environment = self.home.environment()
-                self.home.code.write_text(code_digest())
-                for daemon in self.daemons:
-                    daemon.start([str(VENV_BIN / "airflow"), *_COMMANDS[daemon.name]], environment)
-                while lacking := self._lacking(since=began):
-                    running.detail = f"waiting for {', '.join(lacking)}"
-                    self._check_alive()
-                    if lacking == [self._dag_lacking]:
-                        self._check_imports(since=began)
-                    if running.seconds > _READY_SECONDS:
-                        raise AirflowServiceError(
-                            f"Airflow is not ready after {_READY_SECONDS} s; not there: {', '.join(lacking)}; "
-                            f"its logs are in {self.home.processes}"
-                        )
-                    time.sleep(_POLL_SECONDS)
-                running.detail = self.url
+            self._start()
+
+    def _start(self) -> None:
+        """Start every component and wait until all of them are well."""
+        began = time.time()
+        environment = self.home.environment()
+        self.home.code.write_text(code_digest())
+        with phase("Airflow: starting") as running:
+            waiting = {daemon.name: daemon for daemon in self.daemons}
+            lacking = [_API]
+            while lacking:
+                for daemon in list(waiting.values()):
+                    # A task that the scheduler starts while there is no API server fails.
+                    if daemon.name != "scheduler" or _API not in lacking:
+                        daemon.start([str(VENV_BIN / "airflow"), *_COMMANDS[daemon.name]], environment)
+                        del waiting[daemon.name]
+                self._check_alive(waiting)
+                lacking = self._lacking(since=began)
+                running.detail = f"waiting for {', '.join(lacking)}" if lacking else self.url
+                if lacking == [self._dag_lacking]:
+                    self._check_imports(since=began)
+                if lacking and running.seconds > _READY_SECONDS:
+                    raise AirflowServiceError(
+                        f"Airflow is not ready after {_READY_SECONDS} s; not there: {', '.join(lacking)}; "
+                        f"its logs are in {self.home.processes}"
+                    )
+                time.sleep(_POLL_SECONDS)
 
     def down(self) -> None:
         """Stop every process; the database and the logs stay."""
@@ -149,7 +159,7 @@ class AirflowService:
                 ]
                 dag = api.dag(self.dag_id)
             except AirflowApiError:
-                return ["API server"]
+                return [_API]
         if dag is None or dag["is_stale"] or timestamp(dag["last_parsed_time"]) < since:
             lacking.append(self._dag_lacking)
         return lacking
@@ -161,9 +171,9 @@ class AirflowService:
             reason = error["stack_trace"].strip().splitlines()[-1]
             raise AirflowServiceError(f"DAG file {error['filename']} cannot be imported: {reason}")
 
-    def _check_alive(self) -> None:
+    def _check_alive(self, not_started: Container[str]) -> None:
         for daemon in self.daemons:
-            if not daemon.running():
+            if daemon.name not in not_started and not daemon.running():
                 raise AirflowServiceError(f"Airflow's {daemon.name} ended; {daemon.log} ends with:\n{daemon.tail()}")
 
     def _migrate(self) -> None:

@@ -84,7 +84,7 @@ def table(status: ClusterStatus) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += ["", f"provider  {status.provider}", f"server    {status.server or '-'}"]
     lines += [f"node      {status.node.splitlines()[0] if status.node else 'Ready'}"]
-    lines += [f"image     {image}" for image in status.images]
+    lines += [f"image     {image}" for image in status.images if "@" not in image]
     return "\n".join(lines)
 
 
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, action: object, text: str, more: str = "") -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=f"{text}. {more}")
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}")
         added.set_defaults(action=action)
         return added
 
@@ -115,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
         "down",
         _down,
         "stop the cluster and take away all of its state",
-        "Its objects, the images on its node, mounts, network and processes go. What stays: the programs in .local/bin, "
-        "image archives, the logs, and the volumes in .local/volumes, which hold the products.",
+        "Its objects, the images on its node, mounts, network and processes go. What stays: the programs in "
+        ".local/bin, image archives, the logs, and the volumes in .local/volumes, which hold the products.",
     )
     down.add_argument("--purge", action="store_true", help="also delete the volumes (.local/volumes) and the logs")
     command("status", _status, "show the components, the node and its images; exit with 1 if the cluster is not up")

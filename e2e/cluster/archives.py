@@ -33,6 +33,11 @@ class ArchivedImage:
     digest: str
     """Of its manifest."""
 
+    @property
+    def pinned(self) -> str:
+        """The name that means this very content, as a catalogue should use it."""
+        return f"{self.reference.rpartition(':')[0]}@{self.digest}"
+
 
 def images_in(archive: Path) -> list[ArchivedImage]:
     """What the OCI archive holds. Raises ClusterError if it is none, or if an image in it has no full name."""

@@ -1,6 +1,6 @@
 """Bringing images to the local node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from e2e.cluster.archives import ArchivedImage, images_in
@@ -19,13 +19,24 @@ def parse_listing(listing: str) -> dict[str, str]:
     return {
         line.split()[0]: line.split()[2]
         for line in listing.splitlines()[1:]
-        if _MANAGED in line and "@" not in line and not line.startswith("sha256:")
+        if _MANAGED in line and not line.startswith("sha256:")
     }
 
 
 def on_node(settings: Settings, runner: Runner) -> dict[str, str]:
     """The local node's images: full name to digest."""
     return parse_listing(runner([*settings.ctr(), "images", "ls"]))
+
+
+def lacking(images: Sequence[ArchivedImage], present: Mapping[str, str]) -> list[ArchivedImage]:
+    """The images that a node does not have, by name and by digest; `present` is its listing."""
+    return [one for one in images if not present.get(one.reference) == present.get(one.pinned) == one.digest]
+
+
+def pin(ctr: Sequence[str], images: Sequence[ArchivedImage], runner: Runner) -> None:
+    """Name imported images by their digests too: without a registry nothing else does. Raises ClusterError."""
+    for image in images:
+        runner([*ctr, "images", "tag", "--force", image.reference, image.pinned])
 
 
 def load(settings: Settings, archives: Sequence[Path], runner: Runner) -> dict[ArchivedImage, bool]:
@@ -37,14 +48,15 @@ def load(settings: Settings, archives: Sequence[Path], runner: Runner) -> dict[A
     present = on_node(settings, runner)
     loaded: dict[ArchivedImage, bool] = {}
     for archive, images in wanted.items():
-        new = [image for image in images if present.get(image.reference) != image.digest]
+        new = lacking(images, present)
         if new:
             runner([*settings.ctr(), "images", "import", str(archive)], timeout=_IMPORT_TIMEOUT)
+            pin(settings.ctr(), new, runner)
         loaded.update({image: image in new for image in images})
 
     def unseen() -> str:
         found = on_node(settings, runner)
-        absent = [image.reference for image in loaded if found.get(image.reference) != image.digest]
+        absent = [image.reference for image in lacking(list(loaded), found)]
         return f"the node does not have {', '.join(absent)}" if absent else ""
 
     if any(loaded.values()):

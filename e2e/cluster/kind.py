@@ -12,7 +12,7 @@ from e2e import layout
 from e2e.cluster.archives import ArchivedImage, images_in
 from e2e.cluster.commands import Runner, run
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.images import parse_listing
+from e2e.cluster.images import lacking, parse_listing, pin
 from e2e.cluster.locking import exclusive
 from e2e.cluster.provider import ClusterStatus, ComponentStatus
 from e2e.cluster.storage import ensure_storage
@@ -132,17 +132,21 @@ class KindCluster:
         loaded: dict[ArchivedImage, bool] = {}
         for archive in archives:
             images = images_in(archive)
-            new = [image for image in images if present.get(image.reference) != image.digest]
+            new = lacking(images, present)
             if new:
                 self._kind("load", "image-archive", "--name", self._cluster, str(archive), timeout=300)
+                pin(self._ctr, new, self._run)
             loaded.update({image: image in new for image in images})
         if not loaded:
             raise ClusterError("no archive to load")
         return loaded
 
     def _images(self) -> dict[str, str]:
-        command = ["docker", "exec", self.node, "ctr", "--namespace=k8s.io", "images", "ls"]
-        return parse_listing(self._run(command))
+        return parse_listing(self._run([*self._ctr, "images", "ls"]))
+
+    @property
+    def _ctr(self) -> list[str]:
+        return ["docker", "exec", self.node, "ctr", "--namespace=k8s.io"]
 
     def node_path(self, path: Path) -> Path:
         """Where the node sees a folder of this machine. Raises ClusterError if it is not among the volumes."""

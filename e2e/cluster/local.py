@@ -1,5 +1,6 @@
 """The cluster of the components themselves, as processes of this machine."""
 
+import errno
 import hashlib
 import json
 import os
@@ -18,20 +19,21 @@ from e2e.cluster import settings as names
 from e2e.cluster.archives import ArchivedImage, write_program_image
 from e2e.cluster.commands import Runner, run
 from e2e.cluster.components import Component, components
-from e2e.cluster.errors import ClusterError
+from e2e.cluster.errors import ClusterError, ComponentEnded
 from e2e.cluster.images import load, on_node
 from e2e.cluster.locking import exclusive
 from e2e.cluster.probes import node_ready
 from e2e.cluster.processes import ProcessTable, boot_id, end, find, uptime_seconds
 from e2e.cluster.provider import ClusterStatus, ComponentStatus
 from e2e.cluster.settings import Settings
-from e2e.cluster.storage import ensure_storage
+from e2e.cluster.storage import ensure_storage, storage_template
 from e2e.cluster.waiting import tail, wait_until
 from e2e.prerequisites import SEARCH_PATH
 from e2e.progress import phase
 
 _READY_TIMEOUT = 90
 _HUNG_TIMEOUT = 10
+_STATEFUL = ("etcd", "containerd")
 
 
 def _settings() -> Settings:
@@ -73,6 +75,7 @@ class LocalCluster:
     def start(self, name: str, *, wait: bool = True) -> None:
         """Start a component unless it runs, and wait until it is ready. Raises ClusterError with its log's end."""
         component = self._component(name)
+        self._require_own()
         if self._table.running(name) is None:
             self._end_unrecorded(component)
             self._check_ports(component)
@@ -113,7 +116,10 @@ class LocalCluster:
                 since = record.started_at
                 wait_until(lambda: node_ready(self.settings, since=since), what="node", timeout=timeout, give_up=ended)
         except ClusterError as error:
-            raise ClusterError(f"{error}\n{tail([log])}") from error
+            message = f"{error}\n{tail([log])}"
+            if ended():
+                raise ComponentEnded(name, message) from error
+            raise ClusterError(message) from error
 
     @staticmethod
     def _end_unrecorded(component: Component) -> None:
@@ -129,6 +135,8 @@ class LocalCluster:
                 try:
                     probe.bind((address, port))
                 except OSError as error:
+                    if error.errno == errno.EADDRNOTAVAIL:  # the node's address is not given out yet
+                        continue
                     raise ClusterError(
                         f"{component.name} needs {address}:{port}: {error.strerror}. Another process has it, perhaps "
                         f"another Kubernetes; see: ss -ltnp 'sport = :{port}'"
@@ -150,8 +158,8 @@ class LocalCluster:
         machine.prepare(self.settings, self._run)
         try:
             self._start_all()
-        except ClusterError as error:
-            if fresh:
+        except ComponentEnded as error:
+            if fresh or error.component not in _STATEFUL:
                 raise
             # What a crash left in etcd's or containerd's own files cannot be mended; a test cluster can be made anew.
             print(f"What is left of the last cluster does not start; making a new one.\n{error}", file=sys.stderr)
@@ -169,8 +177,7 @@ class LocalCluster:
             self._down(purge)
 
     def _down(self, purge: bool) -> None:
-        note = machine.read_note(self.settings.runtime)
-        if note is not None and note.state != self.settings.state:
+        if (note := self._other()) is not None:
             print(
                 f"The cluster on this machine is another checkout's ({note.state}); it is left alone.", file=sys.stderr
             )
@@ -182,6 +189,7 @@ class LocalCluster:
 
     def load(self, archives: Sequence[Path]) -> dict[ArchivedImage, bool]:
         """Bring the images of OCI archives to the node; True for one that was new to it. Raises ClusterError."""
+        self._require_own()
         if self._table.running("containerd") is None:
             raise ClusterError("the cluster is not up: python -m e2e.cluster up")
         return load(self.settings, archives, self._run)
@@ -192,11 +200,15 @@ class LocalCluster:
 
     def kubectl(self, arguments: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:
         """Run kubectl against this cluster; returns its output. Raises ClusterError."""
+        if not self.settings.kubeconfig.exists():
+            raise ClusterError("the cluster is not up: python -m e2e.cluster up")
         command = [str(self.settings.binaries / "kubectl"), f"--kubeconfig={self.settings.kubeconfig}"]
         return self._run([*command, *arguments], stdin=stdin, timeout=timeout)
 
     def status(self) -> ClusterStatus:
         """What runs, and whether it is healthy."""
+        if (note := self._other()) is not None:
+            return ClusterStatus(self.name, "", node=f"this machine's cluster is another checkout's ({note.state})")
         with ThreadPoolExecutor() as pool:
             lines = list(pool.map(self._status_of, self._components.values()))
         apiserver = next(line for line in lines if line.name == "kube-apiserver")
@@ -223,6 +235,15 @@ class LocalCluster:
         if os.geteuid() != 0:
             raise ClusterError("the local cluster needs root: it makes network namespaces, mounts and cgroups")
 
+    def _other(self) -> machine.MachineNote | None:
+        """The note of another checkout's cluster, if that is what this machine has."""
+        note = machine.read_note(self.settings.runtime)
+        return note if note is not None and note.state != self.settings.state else None
+
+    def _require_own(self) -> None:
+        if (note := self._other()) is not None:
+            raise ClusterError(f"this machine's cluster is another checkout's: {note.state}")
+
     def _check_machine(self) -> None:
         self._require_root()
         missing = [c.command[0] for c in self._components.values() if not shutil.which(c.command[0], path=SEARCH_PATH)]
@@ -234,8 +255,8 @@ class LocalCluster:
 
     def _make_way(self, replace: bool) -> None:
         """Take away what another checkout left behind. Raises ClusterError if its cluster is in use."""
-        note = machine.read_note(self.settings.runtime)
-        if note is None or note.state == self.settings.state:
+        note = self._other()
+        if note is None:
             return
         other = Settings(note.address, state=note.state, kubeconfig=note.state.parent / "kubeconfig")
         in_use = note.current and note.state.exists() and LocalCluster(other, self._run).status().up
@@ -255,6 +276,7 @@ class LocalCluster:
             node_config.cni_network(self.settings),
             node_config.kubelet(self.settings),
             node_config.kube_proxy(self.settings),
+            storage_template(),  # a claim's access modes, for one, can never be changed
         ]
         stamp = self.settings.binaries / ".stamps" / "kube"
         built = stamp.read_text() if stamp.exists() else ""
@@ -279,8 +301,14 @@ class LocalCluster:
         """Make a new cluster's certificates and configuration, over whatever is left of an old one."""
         with phase("certificates and configuration"):
             self._stop_all(self._table)
-            names.check_networks(names.occupied_networks(self._run))
+            # Before anything is cleaned: another Kubernetes on this machine has packet filter chains of the same names.
+            for component in self._components.values():
+                self._check_ports(component)
             self._clean(self.settings)
+            # The kernel takes the links of pods that were just ended away in its own time.
+            wait_until(
+                lambda: names.conflict(names.occupied_networks(self._run)), what="the cluster's networks", timeout=20
+            )
             shutil.rmtree(self.settings.logs, ignore_errors=True)
             self.settings.state.mkdir(parents=True, exist_ok=True)
             identities = pki.identities(

@@ -99,9 +99,10 @@ def occupied_networks(runner: Runner) -> list[ipaddress.IPv4Network]:
     return networks
 
 
-def check_networks(occupied: Iterable[ipaddress.IPv4Network]) -> None:
-    """Raises ClusterError if the pods' or the services' network is in use on this machine."""
+def conflict(occupied: Iterable[ipaddress.IPv4Network]) -> str:
+    """Which of the pods' and the services' networks is in use on this machine; empty: none."""
     for network in occupied:
         for name, own in (("pods", POD_NETWORK), ("services", SERVICE_NETWORK)):
             if network.overlaps(ipaddress.IPv4Network(own)):
-                raise ClusterError(f"the {name}' network {own} overlaps {network}, which this machine already routes")
+                return f"the {name}' network {own} overlaps {network}, which this machine routes already"
+    return ""

@@ -28,6 +28,11 @@ def default_folders(namespace: str) -> tuple[Path, Path]:
     return parent / "inputs", parent / "products"
 
 
+def storage_template() -> str:
+    """The manifest before names and folders are filled in."""
+    return _TEMPLATE.read_text()
+
+
 def manifest(namespace: str, inputs: Path, products: Path) -> str:
     """The manifest, for folders of the node. Raises ClusterError for a name that Kubernetes would refuse."""
     if not _DNS_LABEL.fullmatch(namespace):
@@ -35,7 +40,7 @@ def manifest(namespace: str, inputs: Path, products: Path) -> str:
     for name, path in (("inputs", inputs), ("products", products)):
         if not path.is_absolute() or not _SAFE_PATH.fullmatch(str(path)):
             raise ClusterError(f"{name}: {str(path)!r} is no absolute path of letters, digits and _ . / + @ -")
-    return Template(_TEMPLATE.read_text()).substitute(namespace=namespace, inputs=inputs, products=products)
+    return Template(storage_template()).substitute(namespace=namespace, inputs=inputs, products=products)
 
 
 def _make_folder(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 
 from e2e.images import index
@@ -17,6 +18,7 @@ FOLDER = REPOSITORY / ".local" / "images"
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         match options.command:
             case "build":
@@ -30,6 +32,9 @@ def main(arguments: list[str]) -> int:
     except (CommandFailed, ValueError) as error:
         print(f"e2e.images: error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("e2e.images: stopped", file=sys.stderr)
+        return 130
     return 0
 
 

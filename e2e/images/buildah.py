@@ -11,6 +11,8 @@ from e2e.images.process import CommandFailed, run_logged, run_text
 
 _BUILD_TIMEOUT = 1800.0
 _SAVE_TIMEOUT = 600.0
+# Half the time of gzip, to write and to load; containerd reads it from 1.5 on.
+_COMPRESSION = ("--compression-format", "zstd", "--compression-level", "1")
 _CERTIFICATES = Path("/etc/ssl/certs")
 _BUNDLE_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _DEBIAN_LABEL = "io.plato-sas.debian"
@@ -70,7 +72,7 @@ class Buildah:
     def save(self, image: Image, archive: Path, log: Path) -> str:
         """Write an OCI archive that carries the image's reference; the digest is its manifest's."""
         digest = archive.with_suffix(".digest")
-        command = [*self._buildah, "push", "--disable-compression", "--digestfile", str(digest)]
+        command = [*self._buildah, "push", *_COMPRESSION, "--digestfile", str(digest)]
         command += [image.reference, f"oci-archive:{archive}:{image.reference}"]
         try:
             run_logged(command, log, timeout=_SAVE_TIMEOUT, environment=self._environment())

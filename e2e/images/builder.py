@@ -12,7 +12,7 @@ from pathlib import Path
 from e2e.images import index
 from e2e.images.catalogue import Image, fingerprints, with_bases
 from e2e.images.engine import Engine
-from e2e.images.process import CommandFailed
+from e2e.images.process import CommandFailed, stop_all
 
 _LOCK_TIMEOUT = 3600.0
 
@@ -20,9 +20,7 @@ _LOCK_TIMEOUT = 3600.0
 class Builder:
     """Builds images with `engine` and keeps archives, logs and the index in `folder`."""
 
-    def __init__(
-        self, images: dict[str, Image], engine: Engine, folder: Path, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, images: dict[str, Image], engine: Engine, folder: Path, report: Callable[[str], None]) -> None:
         self._images = images
         self._engine = engine
         self._folder = folder
@@ -35,9 +33,7 @@ class Builder:
         with exclusive(self._folder, self._report):
             chosen = with_bases(self._images, names)
             marks = fingerprints(chosen, self._engine.debian_fingerprint())
-            stale = [
-                name for name in chosen if name in names and not self._current(chosen[name], marks[name])
-            ]
+            stale = [name for name in chosen if name in names and not self._current(chosen[name], marks[name])]
             if stale:
                 self._say(f"engine {self._engine.name}; out of date: {', '.join(stale)}")
                 self._engine.prepare()
@@ -65,34 +61,39 @@ class Builder:
     def _work(self, chosen: dict[str, Image], stale: list[str], marks: dict[str, str]) -> dict[str, Image]:
         """The stale images and those of their bases that the engine does not have."""
         needed = with_bases(chosen, stale)
-        return {
-            name: image
-            for name, image in needed.items()
-            if name in stale or not self._current(image, marks[name])
-        }
+        return {name: image for name, image in needed.items() if name in stale or not self._current(image, marks[name])}
 
     def _run(self, work: dict[str, Image], marks: dict[str, str], jobs: int) -> None:
         """Build `work`, each image after its bases, `jobs` at once; after a failure start nothing new."""
-        waiting = dict(work)
-        running: dict[Future[None], str] = {}
-        failures: list[str] = []
         with ThreadPoolExecutor(jobs) as pool:
-            while running or (waiting and not failures):
-                unfinished = {*waiting, *running.values()}
-                for name, image in list(waiting.items()):
-                    if failures or len(running) >= jobs or unfinished.intersection(image.own_bases()):
-                        continue
-                    running[pool.submit(self._make, image, marks[name])] = name
-                    del waiting[name]
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    name = running.pop(future)
-                    if (error := future.exception()) is not None:
-                        if not isinstance(error, CommandFailed | OSError):
-                            raise error
-                        failures.append(f"{name}: {error}")
-                        self._say(f"{name}: FAILED")
+            try:
+                failures = self._run_in(pool, dict(work), marks, jobs)
+            except BaseException:
+                stop_all()
+                raise
         if failures:
             raise CommandFailed("\n".join(failures))
+
+    def _run_in(
+        self, pool: ThreadPoolExecutor, waiting: dict[str, Image], marks: dict[str, str], jobs: int
+    ) -> list[str]:
+        running: dict[Future[None], str] = {}
+        failures: list[str] = []
+        while running or (waiting and not failures):
+            unfinished = {*waiting, *running.values()}
+            for name, image in list(waiting.items()):
+                if failures or len(running) >= jobs or unfinished.intersection(image.own_bases()):
+                    continue
+                running[pool.submit(self._make, image, marks[name])] = name
+                del waiting[name]
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name = running.pop(future)
+                if (error := future.exception()) is not None:
+                    if not isinstance(error, CommandFailed | OSError):
+                        raise error
+                    failures.append(f"{name}: {error}")
+                    self._say(f"{name}: FAILED")
+        return failures
 
     def _make(self, image: Image, fingerprint: str) -> None:
         started = time.monotonic()
@@ -115,9 +116,7 @@ class Builder:
     def _record(self, image: Image, fingerprint: str, archive: Path, digest: str) -> None:
         with self._index_lock:
             entries = index.read(self._index)
-            entries[image.name] = index.Entry(
-                image.reference, fingerprint, self._engine.name, archive.name, digest
-            )
+            entries[image.name] = index.Entry(image.reference, fingerprint, self._engine.name, archive.name, digest)
             index.write(self._index, entries)
 
     def _prune(self) -> None:
@@ -138,6 +137,7 @@ def exclusive(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock file of `folder`, so that two builds do not meet. Raises `CommandFailed` after an hour."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
         deadline = time.monotonic() + _LOCK_TIMEOUT
         told = False
         while True:

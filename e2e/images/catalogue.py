@@ -38,9 +38,7 @@ class Image:
             if base.startswith(PREFIX):
                 name, _, version = base.removeprefix(PREFIX).partition(":")
                 if version != VERSION:
-                    raise ValueError(
-                        f"{self.dockerfile}: FROM {base}: the project's images have version {VERSION}"
-                    )
+                    raise ValueError(f"{self.dockerfile}: FROM {base}: the project's images have version {VERSION}")
                 names.append(name)
         return names
 

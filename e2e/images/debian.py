@@ -1,7 +1,6 @@
 """The Debian root that stands for ``debian:bookworm-slim`` where nothing can be pulled, by mmdebstrap."""
 
 import hashlib
-import re
 from pathlib import Path
 
 from e2e.images.process import run_logged
@@ -39,9 +38,12 @@ def make_root(archive: Path, log: Path) -> None:
 def host_sources(folder: Path = Path("/etc/apt")) -> list[Path]:
     """The machine's own package sources of this Debian suite, so that its mirror is used; none elsewhere."""
     files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
-    suite = re.compile(rf"^\s*[^#\n]*\b{_SUITE}\b(?![\w.-]*\.)", re.MULTILINE)
-    return [
-        file
-        for file in files
-        if file.suffix in (".list", ".sources") and file.is_file() and suite.search(file.read_text())
-    ]
+    return [file for file in files if file.suffix in (".list", ".sources") and file.is_file() and _is_debian(file)]
+
+
+def _is_debian(file: Path) -> bool:
+    """Whether it names the suite and, unlike the sources that other vendors give for it, the component main."""
+    words = {
+        word for line in file.read_text().splitlines() if not line.lstrip().startswith("#") for word in line.split()
+    }
+    return "main" in words and any(word == _SUITE or word.startswith(f"{_SUITE}-") for word in words)

@@ -1,10 +1,15 @@
 """Running a program to its end in bounded time, its output in a log file."""
 
+import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+_running: set[int] = set()
+_running_lock = threading.Lock()
 
 
 class CommandFailed(Exception):
@@ -24,17 +29,31 @@ def run_logged(
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
+            # The build's lock is inheritable: should this process be killed, its orphans hold the lock to their end.
+            close_fds=False,
         )
+        with _running_lock:
+            _running.add(process.pid)
         try:
             code = process.wait(timeout)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill(process.pid)
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
                 raise CommandFailed(f"{command[0]}: no end after {timeout:.0f} s\n{_tail(log)}") from error
             raise
+        finally:
+            with _running_lock:
+                _running.discard(process.pid)
     if code != 0:
         raise CommandFailed(f"{command[0]}: exit code {code}\n{_tail(log)}")
+
+
+def stop_all() -> None:
+    """Kill every program that `run_logged` now runs in any thread; the calls then fail."""
+    with _running_lock:
+        for pid in _running:
+            _kill(pid)
 
 
 def run_text(command: Sequence[str], *, timeout: float = 60) -> str | None:
@@ -44,6 +63,11 @@ def run_text(command: Sequence[str], *, timeout: float = 60) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _tail(log: Path, lines: int = 30) -> str:

@@ -29,9 +29,7 @@ def check_finite(where: str, column: FloatArray) -> None:
     """Raise `InputError` at the first value that is not finite."""
     bad = np.flatnonzero(~np.isfinite(column))
     if bad.size:
-        raise InputError(
-            f"{where}: {bad.size} of {column.size} values not finite, the first at index {bad[0]}"
-        )
+        raise InputError(f"{where}: {bad.size} of {column.size} values not finite, the first at index {bad[0]}")
 
 
 def check_increasing(where: str, column: FloatArray) -> None:
@@ -40,6 +38,4 @@ def check_increasing(where: str, column: FloatArray) -> None:
     bad = np.flatnonzero(np.diff(column) <= 0)
     if bad.size:
         i = int(bad[0])
-        raise InputError(
-            f"{where}: not strictly increasing at index {i + 1} ({column[i]!r} then {column[i + 1]!r})"
-        )
+        raise InputError(f"{where}: not strictly increasing at index {i + 1} ({column[i]!r} then {column[i + 1]!r})")

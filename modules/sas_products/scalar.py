@@ -42,9 +42,7 @@ def read_scalar(path: Path, ident: str, name: str | None = None) -> Scalar:
 
 def scalar_in(group: ProductGroup) -> Scalar:
     """The scalar that a group holds. Raises `InputError`."""
-    optional = {
-        name: group.number(name) if name in group else None for name in ("uncertainty", "lower", "upper")
-    }
+    optional = {name: group.number(name) if name in group else None for name in ("uncertainty", "lower", "upper")}
     scalar = Scalar(group.number("value"), group.unit("value"), **optional)
     for name, number in {"value": scalar.value, **optional}.items():
         if number is not None and not isfinite(number):

@@ -63,9 +63,7 @@ def write_dp1(path: Path, series: Series, attributes: Mapping[str, AttributeValu
     _write(path, "DP1_LC_MERGED", series, "1", attributes)
 
 
-def _write(
-    path: Path, ident: str, series: Series, unit: str, attributes: Mapping[str, AttributeValue]
-) -> None:
+def _write(path: Path, ident: str, series: Series, unit: str, attributes: Mapping[str, AttributeValue]) -> None:
     content = {
         "time": Column(series.time, "d"),
         "flux": Column(series.flux, unit),

@@ -40,9 +40,7 @@ def read_spectrum(path: Path, ident: str) -> Spectrum:
     return Spectrum(frequency, psd)
 
 
-def write_spectrum(
-    path: Path, ident: str, spectrum: Spectrum, attributes: Mapping[str, AttributeValue]
-) -> None:
+def write_spectrum(path: Path, ident: str, spectrum: Spectrum, attributes: Mapping[str, AttributeValue]) -> None:
     """Write a spectrum."""
     content = {"frequency": Column(spectrum.frequency, "uHz"), "psd": Column(spectrum.psd, "ppm^2/uHz")}
     write_product(path, ident, content, attributes)

@@ -124,9 +124,7 @@ class Step:
         """Write ``<ident>.h5``: a power spectral density."""
         write_spectrum(self.output(f"{ident}.h5"), ident, spectrum, self.attributes(attributes))
 
-    def write_scalars(
-        self, ident: str, scalars: Scalar | Mapping[str, Scalar], **attributes: AttributeValue
-    ) -> None:
+    def write_scalars(self, ident: str, scalars: Scalar | Mapping[str, Scalar], **attributes: AttributeValue) -> None:
         """Write ``<ident>.h5``: one value, or several by name."""
         write_scalars(self.output(f"{ident}.h5"), ident, scalars, self.attributes(attributes))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas_airflow.batch import Batch, BatchError, batch_id, stars_of
 from plato_sas_airflow.client import StarProcessingClient
@@ -18,16 +18,22 @@ from plato_sas_airflow.progress import BatchResult
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
 
 
-class StarsFailed(AirflowException):
-    """Not every star of the batch succeeded. A retry of the task processes those again that did not."""
+class StarsFailed(AirflowFailException):
+    """Not every star of the batch succeeded.
+
+    Airflow does not retry the task: the operator in the cluster has already tried again what may pass with time.
+    Clearing the task processes those stars again that did not succeed.
+    """
 
 
 class StarBatchOperator(BaseOperator):
     """Processes a batch of stars: applies one StarProcessing a star, and waits until all of them have ended.
 
     Resources that exist are adopted: a star that has succeeded with the same parameters counts at once, one under way
-    is waited for. One that failed, was cancelled or had other parameters is processed again, so a retry or a new run
-    does only what is not done. Whoever applied a star last may cancel it; earlier batches still see how it ends.
+    is waited for. One that failed, was cancelled or had other parameters is processed again, so a cleared task or a new
+    run does only what is not done; `retries` are for a lost worker or an API server that is away. Whoever applied a
+    star last may cancel it; earlier batches still see how it ends.
+
     A user's kill (mark failed or successful, clear, delete the run) cancels the unfinished stars; a restart of the
     triggerer, the scheduler or the API server changes nothing.
 

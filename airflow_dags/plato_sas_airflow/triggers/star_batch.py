@@ -3,17 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
 
-from plato_sas_airflow.batch import Batch
+from plato_sas_airflow.batch import BATCH_LABEL, Batch
 from plato_sas_airflow.following import BatchFollower
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 
-_STATE_SECONDS = 10.0
+# Enough to ask Airflow for the task's state and to patch a thousand stars.
+_KILL_SECONDS = 180.0
+# The event loop keeps no reference of its own to a running task.
+_unfinished: set[asyncio.Task[None]] = set()
 
 
 class StarBatchTrigger(BaseTrigger):
@@ -61,28 +65,42 @@ class StarBatchTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Cancel the stars, because a user has marked the task failed or successful, cleared it or deleted its run.
 
-        Airflow (3.3 and later) calls this when the trigger's row was taken from this triggerer. It is taken as well when
+        Airflow (3.3 and later) calls this when the trigger was taken from this triggerer. That happens as well when
         another triggerer gets it because this one was slow to show a sign of life: the task is then still deferred,
         and the stars go on. If its state cannot be learned, they go on too.
+
+        Airflow 3.3 cancels a trigger again at every look (about once a second) until it has ended, and with it this
+        method. The work is therefore a task of its own, which outlives that.
         """
+        work = asyncio.create_task(self._cancel_stars())
+        _unfinished.add(work)
+        work.add_done_callback(_unfinished.discard)
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(work)
+
+    async def _cancel_stars(self) -> None:
         try:
-            async with asyncio.timeout(_STATE_SECONDS):
+            async with asyncio.timeout(_KILL_SECONDS):
                 state = await self._task_state()
+                if state == TaskInstanceState.DEFERRED:
+                    self.log.info("The task is still deferred: its stars go on under another triggerer")
+                    return
+                async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
+                    number = await client.cancel_batch(self.batch)
         except Exception as error:
             self.log.error(
-                "The task's state is not known (%s); its stars are not cancelled. To do so: "
-                "kubectl -n %s get sp -l plato-sas.io/batch=%s, and patch spec.desiredState to Cancel",
+                "The stars of the batch %s were not all cancelled: %s: %s. "
+                "To do so, patch spec.desiredState to Cancel: kubectl -n %s get sp -l %s=%s",
+                self.batch.id,
+                type(error).__name__,
                 error,
                 self.batch.namespace,
+                BATCH_LABEL,
                 self.batch.id,
             )
-            return
-        if state == TaskInstanceState.DEFERRED:
-            self.log.info("The task is still deferred: its stars go on under another triggerer")
-            return
-        async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
-            number = await client.cancel_batch(self.batch)
-        self.log.info("Cancelled %d unfinished stars of the batch %s", number, self.batch.id)
+        else:
+            self.log.info("Cancelled %d unfinished stars of the batch %s", number, self.batch.id)
 
     async def _task_state(self) -> str | None:
         """The task instance's present state, None where it has none or does not exist any more."""

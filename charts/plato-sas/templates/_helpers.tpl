@@ -72,16 +72,16 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* A subject of a RoleBinding, without its list mark. Arguments: root, subject. */}}
+{{/* A subject of a RoleBinding, as an item of a list. Arguments: root, subject. */}}
 {{- define "plato-sas.subject" -}}
-kind: {{ .subject.kind }}
-name: {{ .subject.name | quote }}
-{{- if eq .subject.kind "ServiceAccount" }}
-namespace: {{ default .root.Release.Namespace .subject.namespace }}
-{{- else }}
-apiGroup: rbac.authorization.k8s.io
+- kind: {{ .subject.kind }}
+  name: {{ .subject.name | quote }}
+  {{- if eq .subject.kind "ServiceAccount" }}
+  namespace: {{ default .root.Release.Namespace .subject.namespace }}
+  {{- else }}
+  apiGroup: rbac.authorization.k8s.io
+  {{- end }}
 {{- end }}
-{{- end -}}
 
 {{/* The controller's settings. */}}
 {{- define "plato-sas.environment" -}}
@@ -119,6 +119,11 @@ apiGroup: rbac.authorization.k8s.io
   value: {{ .Values.controller.jobTtlSeconds | int64 | quote }}
 - name: PLATO_SAS_RESYNC_SECONDS
   value: {{ .Values.controller.resyncSeconds | int64 | quote }}
+# kopf's own name for the process; it would ask for the user's name otherwise, and uid 10001 has none.
+- name: POD_ID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
 - name: PLATO_SAS_HEALTH_PORT
   value: "8080"
 - name: PLATO_SAS_METRICS_PORT

@@ -16,9 +16,7 @@ def main(arguments: list[str]) -> int:
     """Write the stars' inputs; returns the exit code."""
     parser = argparse.ArgumentParser(prog="dp1-kepler", description="Writes <out>/<star>/<identifier>.<ext>.")
     parser.add_argument("stars", nargs="*", metavar="STAR", help=f"default: all ({', '.join(STARS)})")
-    parser.add_argument(
-        "--out", type=Path, default=Path("/sas/out"), help="the inputs volume (default /sas/out)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("/sas/out"), help="the inputs volume (default /sas/out)")
     parser.add_argument("--data", type=Path, default=DATA, help="where the light curves are")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.stars if name not in STARS]:
@@ -38,12 +36,8 @@ def write_star(star: Star, data: Path, folder: Path) -> None:
     attributes = {**ATTRIBUTES, "SAS_STAR": star.ident}
     known = star_data(star, data)
     done = {
-        "DP1_LC_MERGED.h5": place_input(
-            folder / "DP1_LC_MERGED.h5", lambda path: write_dp1(path, series, attributes)
-        ),
-        "PFU_STAR_DATA.json": place_input(
-            folder / "PFU_STAR_DATA.json", lambda path: write_star_data(path, known)
-        ),
+        "DP1_LC_MERGED.h5": place_input(folder / "DP1_LC_MERGED.h5", lambda path: write_dp1(path, series, attributes)),
+        "PFU_STAR_DATA.json": place_input(folder / "PFU_STAR_DATA.json", lambda path: write_star_data(path, known)),
     }
     for name, written in done.items():
         print(f"{star.ident}: {name} {'written' if written else 'unchanged'}", flush=True)

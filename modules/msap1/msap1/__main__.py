@@ -29,17 +29,13 @@ def main(step: Step) -> None:
 def _varlc(step: Step) -> Grid:
     """The curve for variability: on a grid, without transits and outliers, filtered, gaps filled."""
     series = step.read_dp1()
-    print(
-        f"DP1_LC_MERGED: {series.time.size} samples over {series.time[-1] - series.time[0]:.1f} d", flush=True
-    )
+    print(f"DP1_LC_MERGED: {series.time.size} samples over {series.time[-1] - series.time[0]:.1f} d", flush=True)
     if (kit := step.input(KIT)) is not None:
         series = remove_transits(series, kit)
         print(f"transits removed with {KIT}", flush=True)
     grid = to_grid(series, step.number("min_cadence_s"))
     clipped = clip_outliers(grid, step.number("clip_sigma"), step.number("clip_width_d"))
-    print(
-        f"{grid.there.sum() - clipped.there.sum()} outliers dropped of {grid.there.sum()} cells", flush=True
-    )
+    print(f"{grid.there.sum() - clipped.there.sum()} outliers dropped of {grid.there.sum()} cells", flush=True)
     if not clipped.there.any() or not clipped.flux[clipped.there].std() > 0:
         raise ScienceError("DP1_LC_MERGED: the flux is constant")
     step.write_facts(

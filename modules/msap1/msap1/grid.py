@@ -74,9 +74,7 @@ def to_grid(series: Series, min_cadence_s: float) -> Grid:
     start = float(time[0]) + 0.5 * (factor - 1) * cadence
     cells = round((float(time[-1]) - start) / cell) + 1
     if cells > MAX_CELLS:
-        raise ScienceError(
-            f"DP1_LC_MERGED: {cells} cells of {cell * SECONDS_PER_DAY:.2f} s from first to last time"
-        )
+        raise ScienceError(f"DP1_LC_MERGED: {cells} cells of {cell * SECONDS_PER_DAY:.2f} s from first to last time")
     index = np.clip(np.rint((time - start) / cell).astype(np.int64), 0, cells - 1)
     counts = np.bincount(index, minlength=cells)
     sums = np.bincount(index, weights=flux, minlength=cells)

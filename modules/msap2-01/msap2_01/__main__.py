@@ -30,7 +30,9 @@ def read_seismic(step: Step) -> Gravity:
     """The gravity from nu_max and Teff. Raises `InputError`."""
     nu_max, star = step.read_scalar(NU_MAX), step.read_star_data()
     if nu_max.unit != "uHz" or nu_max.value <= 0:
-        raise InputError(f"{NU_MAX}: value: expected a positive frequency in uHz, found {nu_max.value!r} {nu_max.unit!r}")
+        raise InputError(
+            f"{NU_MAX}: value: expected a positive frequency in uHz, found {nu_max.value!r} {nu_max.unit!r}"
+        )
     if star.teff_k is None:
         raise InputError("PFU_STAR_DATA: teff_k: needed for the seismic gravity, and absent")
     e_nu_max = None if nu_max.uncertainty is None else nu_max.uncertainty * u.uHz

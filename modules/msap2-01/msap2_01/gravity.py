@@ -1,6 +1,6 @@
 """Surface gravity from nu_max, and the choice between the gravities at hand.
 
-nu_max scales as g / sqrt(Teff) (Brown et al. 1991; Kjeldsen & Bedding 1995; Belkacem et al. 2011).
+nu_max scales as g / sqrt(Teff) (Brown et al. 1991; Kjeldsen & Bedding 1995).
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,7 @@ E_NU_MAX_SUN = 30.0 * u.uHz
 TEFF_SUN = 5772.0 * u.K
 """IAU 2015 resolution B3."""
 RELATION_SCATTER = 0.01
-"""dex. Gravities from the relation agree with those of eclipsing binaries and of detailed models within about 0.01-0.02 dex (Gaulme et al. 2016;
-Chaplin & Miglio 2013, section 3)."""
+"""dex; an allowance for the relation itself, added to what the inputs bring."""
 
 
 @dataclass(frozen=True)

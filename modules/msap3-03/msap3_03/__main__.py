@@ -1,4 +1,4 @@
-"""Read the spectrum and the star's classical parameters, decide whether it oscillates, measure it, write the products."""
+"""Read the spectrum and the classical parameters, decide if the star oscillates, measure it, write the products."""
 
 import logging
 import sys
@@ -8,8 +8,8 @@ import numpy as np
 
 from msap3_03 import NAME, VERSION
 from msap3_03.detection import PowerExcess, RegularPattern, find_regular_pattern, power_excess
-from msap3_03.prior import NuMaxPrior, envelope_width, expected_delta_nu, nu_max_from_delta_nu, nu_max_prior
 from msap3_03.global_fit import Estimate, FitFailed, GlobalFit
+from msap3_03.prior import NuMaxPrior, envelope_width, expected_delta_nu, nu_max_from_delta_nu, nu_max_prior
 from msap3_03.small_separation import small_separation
 from msap3_03.spectrum import RebinnedSpectrum, rebin
 from sas_products import Column, Scalar, ScienceError, Step, run, write_product
@@ -17,8 +17,8 @@ from sas_products import Column, Scalar, ScienceError, Step, run, write_product
 logger = logging.getLogger(NAME)
 
 FIT_LOW, FIT_HIGH, FIT_STEP = 50.0, 8000.0, 0.2
-"""uHz. Below the first, msap1's long-term filter and rotation rule; above the second nothing oscillates. A bin of 0.2 uHz is a tenth of
-pySYD's own smoothing before the autocorrelation, and keeps four years of data as quick as a quarter."""
+"""uHz. Below the first, msap1's long-term filter and rotation rule; above the second nothing oscillates. A bin of
+0.2 uHz is a tenth of pySYD's own smoothing before the autocorrelation, and keeps four years of data as quick as a quarter."""
 MAX_NYQUIST_SHARE = 0.98
 """The spectrum next to the Nyquist frequency mirrors itself: not searched."""
 CERTAIN = 1e-10
@@ -69,22 +69,25 @@ def search(step: Step, prior: NuMaxPrior, spectrum: RebinnedSpectrum, usable: fl
     if pattern.false_alarm > alarm:
         reason = f"regular pattern: false-alarm probability {pattern.false_alarm:.2g} is above {alarm:g}"
         return Outcome(False, reason, pattern)
-    from msap3_03.pysyd_fit import fit_spectrum  # Takes seconds to import, and most stars of a campaign do not come here.
+    # Takes seconds to import, and most stars of a campaign do not come here.
+    from msap3_03.pysyd_fit import fit_spectrum
 
     guess = min(max(nu_max_from_delta_nu(pattern.delta_nu), low), high)
     try:
         fit = fit_spectrum(spectrum, guess, step.integer("mc_samples"), step.seed)
     except FitFailed as failure:
         if pattern.false_alarm < CERTAIN:
-            raise ScienceError(f"IDP_SAS_AARPSD: oscillations are there, and pySYD cannot fit them: {failure}") from failure
+            raise ScienceError(
+                f"IDP_SAS_AARPSD: oscillations are there, and pySYD cannot fit them: {failure}"
+            ) from failure
         return Outcome(False, f"the pattern is faint and pySYD finds nothing to fit: {failure}", pattern)
     excess = power_excess(spectrum, fit.background, fit.nu_max.value)
     logger.info(
         "pySYD: nu_max %s, Delta nu %s uHz from %d samples; power excess %.3f, false-alarm probability %.2g",
         fit.nu_max, fit.delta_nu, fit.samples, excess.ratio, excess.false_alarm,
     )  # fmt: skip
-    reason = contradiction(fit, excess, (low, high), alarm, step.number("snr_min"))
-    return Outcome(reason is None, reason or "pattern, power and separation agree", pattern, fit, excess)
+    against = contradiction(fit, excess, (low, high), alarm, step.number("snr_min"))
+    return Outcome(against is None, against or "pattern, power and separation agree", pattern, fit, excess)
 
 
 def contradiction(
@@ -134,10 +137,12 @@ def publish(step: Step, prior: NuMaxPrior, spectrum: RebinnedSpectrum, outcome: 
     if small is None:
         logger.info("delta nu_02: the ridges of degree 0 and 2 cannot be told apart, not published")
     else:
-        logger.info("delta nu_02: %.2f +- %.2f uHz, contrast %.1f", small.value, small.uncertainty, small.contrast)
+        logger.info(
+            "delta nu_02: %.2f +- %.2f uHz, significance %.1f", small.value, small.uncertainty, small.significance
+        )
         step.write_scalars(
             "IDP_SAS_DELTA_NU_02", Scalar(small.value, "uHz", small.uncertainty),
-            extension=True, method="fit to the collapsed echelle diagram", contrast=small.contrast,
+            extension=True, method="fit to the collapsed echelle diagram", significance=small.significance,
         )  # fmt: skip
     step.write_facts(
         {

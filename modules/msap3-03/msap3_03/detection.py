@@ -2,8 +2,8 @@
 
 The regular pattern: the envelope autocorrelation function (Mosser & Appourchaux 2009, A&A 508, 877). The power
 spectrum under a Hann window of the width expected for the oscillations is Fourier transformed; modes of degree 0
-and 1 alternate every half large separation, so a peak of the squared modulus stands at the time 2 / Delta nu. In units of its
-mean for pure noise it follows the exponential law there, which gives the probability of a false alarm.
+and 1 alternate every half large separation, so a peak of the squared modulus stands at the time 2 / Delta nu. In units
+of its mean for pure noise it follows the exponential law there, which gives the probability of a false alarm.
 
 The power: the mean of spectrum over fitted background in the envelope (Chaplin et al. 2011, ApJ 732, 54), which for
 pure noise is a chi-squared variable with two degrees of freedom for each independent frequency.
@@ -20,7 +20,7 @@ from msap3_03.spectrum import RebinnedSpectrum
 from sas_products import FloatArray
 
 DELTA_NU_RANGE = 0.25
-"""Half width, relative, of the range of Delta nu searched around the expected one (the relation's scatter is 5-10 %)."""
+"""Half width, relative, of the range of Delta nu searched around the expected one."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,7 @@ def _any_of(trials: int, probability: float) -> float:
     return -expm1(trials * log1p(-min(probability, 1.0 - 1e-16)))
 
 
-def power_excess(
-    spectrum: RebinnedSpectrum, background: FloatArray, nu_max: float
-) -> PowerExcess:
+def power_excess(spectrum: RebinnedSpectrum, background: FloatArray, nu_max: float) -> PowerExcess:
     """The excess within one envelope width around `nu_max` (uHz); `background` is as long as the spectrum."""
     half = 0.5 * envelope_width(nu_max)
     inside = np.abs(spectrum.frequency - nu_max) <= half

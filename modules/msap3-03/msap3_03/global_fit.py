@@ -24,8 +24,8 @@ class Estimate:
 class GlobalFit:
     """`nu_max` and `delta_nu` in uHz, `background` in ppm^2/uHz at the spectrum's frequencies.
 
-    nu_max is the peak of the smoothed, background-subtracted spectrum. (pySYD's other estimate, the centre of a Gaussian with a
-    free offset, moved by 100 uHz with the first guess on KIC 6603624, this one by 8 uHz.)
+    nu_max is the peak of the smoothed, background-subtracted spectrum. (pySYD's other estimate, the
+    centre of a Gaussian with a free offset, moved by 100 uHz with the first guess on KIC 6603624, this one by 8 uHz.)
     """
 
     nu_max: Estimate

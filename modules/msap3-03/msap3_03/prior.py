@@ -1,7 +1,7 @@
 """Where the oscillations of a star are expected: nu_max from its classical parameters.
 
-nu_max scales as g / sqrt(Teff) (Brown et al. 1991; Kjeldsen & Bedding 1995). Solar references: nu_max 3090 uHz (Huber et
-al. 2011, ApJ 743, 143), Teff 5772 K (IAU 2015 resolution B3), log g 4.438 (from the IAU's nominal GM and R).
+nu_max scales as g / sqrt(Teff) (Brown et al. 1991; Kjeldsen & Bedding 1995). Solar references: nu_max 3090 uHz (Huber
+et al. 2011, ApJ 743, 143), Teff 5772 K (IAU 2015 resolution B3), log g 4.438 (from the IAU's nominal GM and R).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The global fit with pySYD (Chontos et al. 2022, JOSS 7, 3331): background, nu_max, Delta nu and their uncertainties."""
+"""The global fit with pySYD (Chontos et al. 2022, JOSS 7, 3331): background, nu_max, Delta nu and uncertainties."""
 
 import logging
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ STAR = "star"
 MAX_FAILED_SHARE = 0.5
 """Samples that pySYD may fail to fit, as a share of those wanted, before the sampling is called off."""
 FIT_ERRORS = (utils.ProcessingError, TypeError, IndexError, ValueError, RuntimeError, FloatingPointError)
-"""What pySYD 6.10.5 raises when there is no peak for it to fit; the first is its own, the others escape from numpy and scipy."""
+"""What pySYD 6.10.5 raises without a peak to fit; the first is its own, the others escape from numpy and scipy."""
 
 
 class _SpectrumTarget(Target):  # type: ignore[misc]
     """A pySYD target whose spectrum is given in memory instead of read from text files.
 
-    pySYD's sampling multiplies the spectrum by chi-squared noise with two degrees of freedom. That is the noise of a critically sampled
-    spectrum; a mean of `averaged` frequencies has 2 x `averaged` of them.
+    pySYD's sampling multiplies the spectrum by chi-squared noise with two degrees of freedom. That is the noise of a
+    critically sampled spectrum; a mean of `averaged` frequencies has 2 x `averaged` of them.
     """
 
     def __init__(self, spectrum: RebinnedSpectrum, parameters: utils.Parameters) -> None:

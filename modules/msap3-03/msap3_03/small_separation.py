@@ -1,9 +1,9 @@
 """The small separation delta nu_02 between modes of degree 0 and 2, from the collapsed echelle diagram.
 
 The spectrum over background around nu_max is folded with the large separation and summed over the orders (Grec et al.
-1983, Solar Phys. 82, 55; Bedding 2011, arXiv:1107.1723). Three ridges remain: degree 0, degree 2 just below it, and degree 1 about
-half a large separation away. Three Lorentzians of one width are fitted. The uncertainty is the spread
-over realisations of the noise.
+1983, Solar Phys. 82, 55; Bedding 2011, arXiv:1107.1723). Three ridges remain: degree 0, degree 2 just below
+it, and degree 1 about half a large separation away. Three Lorentzians of one width are fitted (90 days do not determine
+a width of its own for the faint degree-2 ridge). The uncertainty is the spread over realisations of the noise.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ from sas_products import FloatArray
 
 N_BINS = 400
 N_REALISATIONS = 60
-MIN_CONTRAST = 3.0
-"""Height of the degree-2 ridge over the scatter around the fit, below which nothing is published."""
+MIN_SIGNIFICANCE = 3.0
+"""Height of the degree-2 ridge over its spread among the realisations, below which nothing is published."""
 
 CURVATURES = np.linspace(0.0, 0.008, 9)
-"""Relative rise of Delta nu from one order to the next; main-sequence stars lie within (Mosser et al. 2013, A&A 550, A126)."""
+"""Relative rise of Delta nu from one order to the next; it grows as stars evolve (Mosser et al. 2013, A&A 550, A126)."""
 STRETCHES = np.linspace(-0.003, 0.003, 7)
 """Relative changes of Delta nu tried: the ridges weigh the orders in another way than the autocorrelation does."""
 GAPS = np.linspace(0.02, 0.12, 51)
 """delta nu_02 / Delta nu searched; it is 0.066 for the Sun and falls with age."""
 VISIBILITIES = (1.0, 1.5, 0.5)
-"""Relative power of degrees 0, 1 and 2 in the first guess (photometry in visible light: Ballot et al. 2011, A&A 531, A124)."""
+"""Relative power of degrees 0, 1 and 2 in the first guess (Ballot et al. 2011, A&A 531, A124)."""
 RIDGE_WIDTH = 0.012
 """Half width of a ridge over Delta nu in the first guess."""
 
@@ -39,11 +39,11 @@ Parameters = tuple[float, ...]
 
 @dataclass(frozen=True)
 class SmallSeparation:
-    """delta nu_02 in uHz, and the fitted height of the degree-2 ridge over the scatter around the fit."""
+    """delta nu_02 in uHz, and the height of the degree-2 ridge over its spread among the realisations."""
 
     value: float
     uncertainty: float
-    contrast: float
+    significance: float
 
 
 def small_separation(
@@ -60,20 +60,23 @@ def small_separation(
     first = _fit(collapsed, _guess(collapsed))
     if first is None:
         return None
-    contrast = first[3] / float(np.std(collapsed - _ridges(_AXIS, *first)))
-    if contrast < MIN_CONTRAST:
-        return None
     freedom = 2 * spectrum.averaged
-    gaps: list[float] = []
-    for _ in range(N_REALISATIONS):
-        noise = rng.chisquare(freedom, ratio.size) / freedom
-        again = _fit(_collapse(phase, ratio * noise), first)
-        if again is not None:
-            gaps.append(again[6])
-    if len(gaps) < N_REALISATIONS // 2:
+    again = (
+        _fit(_collapse(phase, ratio * rng.chisquare(freedom, ratio.size) / freedom), first)
+        for _ in range(N_REALISATIONS)
+    )
+    fits = np.array([fitted for fitted in again if fitted is not None])
+    if len(fits) < N_REALISATIONS // 2:
         return None
-    spread = 1.4826 * float(np.median(np.abs(np.array(gaps) - np.median(gaps))))
-    return SmallSeparation(first[6] * delta_nu, spread * delta_nu, contrast)
+    significance = first[3] / max(_spread(fits[:, 3]), 1e-12)
+    if significance < MIN_SIGNIFICANCE:
+        return None
+    return SmallSeparation(first[6] * delta_nu, _spread(fits[:, 6]) * delta_nu, significance)
+
+
+def _spread(values: FloatArray) -> float:
+    """Robust standard deviation."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
 _AXIS: FloatArray = (np.arange(N_BINS) + 0.5) / N_BINS
@@ -136,11 +139,11 @@ def _fit(collapsed: FloatArray, start: Parameters) -> Parameters | None:
     low = (0.0, 0.0, 0.0, 0.0, position - 0.05, 0.40, 0.01, 0.5 / N_BINS)
     high = (np.inf, np.inf, np.inf, np.inf, position + 0.05, 0.55, 0.14, 0.05)
     try:
-        fitted, _ = curve_fit(_ridges, _AXIS, collapsed, p0=start, bounds=(low, high), max_nfev=200)
+        fitted, _ = curve_fit(_ridges, _AXIS, collapsed, p0=start, bounds=(low, high), max_nfev=300)
     except (RuntimeError, ValueError):
         return None
-    free = range(4, 8)
-    margin = [0.01 * (high[i] - low[i]) for i in free]
-    if any(fitted[i] - low[i] < m or high[i] - fitted[i] < m for i, m in zip(free, margin, strict=True)):
-        return None
+    for i in (4, 5, 6, 7):
+        margin = 0.01 * (high[i] - low[i])
+        if not low[i] + margin < fitted[i] < high[i] - margin:
+            return None
     return tuple(float(value) for value in fitted)

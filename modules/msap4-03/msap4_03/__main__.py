@@ -23,9 +23,9 @@ def main(step: Step) -> None:
     if span < SHORTEST_SPAN_D:
         raise ScienceError(f"{CURVE}: time: spans {span:.1f} d, at least {SHORTEST_SPAN_D:g} d are needed")
     time, flux = resample(series.time, series.flux)
-    classifier = train(step.star, step.seed)
+    classifier = train(step.star)
     logger.info(
-        "ROOSTER trained on %d stars; of the stars left out %.1f %% classified right, %.1f %% of the periods within 10 %%",
+        "ROOSTER trained on %d stars; of those left out %.1f %% classified right, %.1f %% of the periods within 10 %%",
         classifier.n_training, 100 * classifier.classified, 100 * classifier.period_right,
     )  # fmt: skip
     candidates = find_candidates(time, flux)
@@ -33,22 +33,19 @@ def main(step: Step) -> None:
     detected = choice.score >= score_min and 0 < choice.period <= candidates.longest_period
     logger.info(
         "candidates %s d; ROOSTER: score %.2f (%.2f needed), period %.3f d of %s: %s",
-        ", ".join(f"{name} {candidates.features[f'prot_{suffix}']:.3f}" for name, suffix in zip(METHODS, SUFFIXES, strict=True)),
+        ", ".join(f"{name} {candidates.features[f'prot_{suffix}']:.3f}" for name, suffix in METHODS.items()),
         choice.score, score_min, choice.period, choice.method, "published" if detected else "not published",
     )  # fmt: skip
     publish_candidates(step, candidates, choice, classifier, detected)
     if not detected:
         step.write_facts({"prot_detected": False, "prot_score": choice.score})
         return
-    attributes = {"method": f"star-privateer 1.3.1, ROOSTER's choice: {choice.method}", "score": choice.score}
-    step.write_scalars("DP4_SAS_PROT", Scalar(choice.period, "d", choice.uncertainty), **attributes)
+    method = f"star-privateer 1.3.1, ROOSTER's choice: {choice.method}"
+    period = Scalar(choice.period, "d", choice.uncertainty)
+    step.write_scalars("DP4_SAS_PROT", period, method=method, score=choice.score)
     sph, scatter = activity_index(time, flux, choice.period)
-    step.write_scalars("DP4_SAS_SPH", Scalar(sph, "ppm", scatter), **attributes)
+    step.write_scalars("DP4_SAS_SPH", Scalar(sph, "ppm", scatter), method=method, score=choice.score)
     step.write_facts({"prot_detected": True, "prot": choice.period, "prot_score": choice.score, "sph": sph})
-
-
-SUFFIXES = ("ps", "acf", "cs")
-"""Of the features' names, in the order of METHODS."""
 
 
 def publish_candidates(

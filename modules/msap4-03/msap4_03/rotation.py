@@ -1,8 +1,8 @@
 """Candidate periods and their features, and ROOSTER's choice among them.
 
 star-privateer (Breton et al. 2024, A&A 689, A229) gives three candidates: the generalised Lomb-Scargle periodogram, the
-autocorrelation function and their composite spectrum. ROOSTER (Breton et al. 2021, A&A 647, A125) is two random forests: one scores
-how likely the star shows rotation at all, the other picks a candidate.
+autocorrelation function and their composite spectrum. ROOSTER (Breton et al. 2021, A&A 647, A125) is two random
+forests: one scores how likely the star shows rotation at all, the other picks a candidate.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import star_privateer as sp
-from scipy.signal import find_peaks
 
+from msap4_03.repeats import repeat_uncertainty
 from sas_products import FloatArray
 
-METHODS = ("GLS", "ACF", "CS")
+METHODS = {"GLS": "ps", "CS": "cs", "ACF": "acf"}
+"""Methods and the suffixes of their features, in the order in which star-privateer hands the candidates to ROOSTER."""
 SHORTEST_PERIOD_D, LONGEST_PERIOD_D = 0.1, 60.0
 """The range of the training set's candidates."""
-N_TREES = 300
+N_TREES = 500
+TRAINING_SEED = 20210301
+"""One forest for all stars and runs, or the score would depend on the run: part of the module's version."""
 CATALOGUE = "santos-19-21"
 TRAINING_FEATURES = "training_features_gls_only.csv"
 
@@ -46,8 +49,8 @@ class Choice:
 class Classifier:
     """A trained ROOSTER and what the stars left out of the training say about it.
 
-    `classified`: share of them whose rotation (there or not) is told right. `period_right`: share of the rotating ones with the chosen period
-    within 10 % of the catalogue's.
+    `classified`: share of them whose rotation (there or not) is told right. `period_right`: share of the
+    rotating ones with the chosen period within 10 % of the catalogue's.
     """
 
     rooster: sp.ROOSTER
@@ -57,7 +60,7 @@ class Classifier:
     period_right: float
 
 
-def train(star: str, seed: int) -> Classifier:
+def train(star: str) -> Classifier:
     """Train on every second star of the features that star-privateer ships, and test on the others.
 
     The star being analysed is left out of the training if it is there (`star` ends in its KIC number).
@@ -65,7 +68,7 @@ def train(star: str, seed: int) -> Classifier:
     with sp.internal_path(sp.rooster_instances, TRAINING_FEATURES) as path:
         table = pd.read_csv(path, index_col=0)
     table = table.drop(index=[kic for kic in table.index if _is_star(star, int(kic))])
-    rooster = sp.ROOSTER(random_state=seed % 2**32, n_estimators=N_TREES)
+    rooster = sp.ROOSTER(random_state=TRAINING_SEED, n_estimators=N_TREES)
     ids, periods, features, names = sp.create_rooster_feature_inputs(table.iloc[::2])
     rooster.train(ids, periods, features, feature_names=names, catalog=CATALOGUE)
     test_ids, test_periods, test_features, test_names = sp.create_rooster_feature_inputs(table.iloc[1::2])
@@ -97,30 +100,13 @@ def choose(classifier: Classifier, candidates: Candidates) -> Choice:
     score, period, e_low, e_high = classifier.rooster.analyseSet(
         features, periods, e_p_err=lower, E_p_err=upper, feature_names=names
     )
-    method = METHODS[int(classifier.rooster.getLastAnalysisInfo()[2][0])]
+    method = list(METHODS)[int(classifier.rooster.getLastAnalysisInfo()[2][0])]
     errors = [float(error) for error in (e_low[0], e_high[0]) if error > 0]
     if method == "ACF":
         uncertainty = repeat_uncertainty(candidates.lag, candidates.autocorrelation, float(period[0]))
     else:
         uncertainty = sum(errors) / len(errors) if errors else None
     return Choice(float(score[0]), float(period[0]), uncertainty, method)
-
-
-def repeat_uncertainty(lag: FloatArray, autocorrelation: FloatArray, period: float) -> float | None:
-    """1-sigma uncertainty (days) of a period from the autocorrelation: the scatter of its repeats.
-
-    The peaks nearest to k periods, k = 1 to 4, give four estimates lag / k (McQuillan et al. 2013, MNRAS 432, 1203). None with fewer than
-    three of them.
-    """
-    peaks = lag[find_peaks(autocorrelation)[0]]
-    estimates: list[float] = []
-    for k in range(1, 5):
-        near = peaks[np.abs(peaks - k * period) < 0.3 * period]
-        if near.size:
-            estimates.append(float(near[np.argmin(np.abs(near - k * period))]) / k)
-    if len(estimates) < 3:
-        return None
-    return float(1.4826 * np.median(np.abs(np.array(estimates) - np.median(estimates))))
 
 
 def activity_index(time: FloatArray, flux: FloatArray, period: float) -> tuple[float, float]:

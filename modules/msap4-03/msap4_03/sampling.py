@@ -12,8 +12,8 @@ SECONDS_PER_DAY = 86400.0
 def resample(time: FloatArray, flux: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Average into even bins of the training cadence, or of the curve's own when that is coarser.
 
-    `time` in days, `flux` in any unit about its mean. Empty bins get 0, which star-privateer reads as a gap. Raises `ScienceError` when
-    fewer than half the bins hold a sample.
+    `time` in days, `flux` in any unit about its mean. Empty bins get 0, which star-privateer reads as a gap. Raises
+    `ScienceError` when fewer than half the bins hold a sample.
     """
     own = float(np.median(np.diff(time)))
     # 0.95: a nominally equal cadence must not be split into bins that are empty in turn.
@@ -23,7 +23,9 @@ def resample(time: FloatArray, flux: FloatArray) -> tuple[FloatArray, FloatArray
     counts = np.bincount(index, minlength=n_bins)
     filled = counts > 0
     if filled.mean() < 0.5:
-        raise ScienceError(f"IDP_SAS_VARLC_BINNED: time: {100 * filled.mean():.0f} % of the span has samples, 50 % are needed")
+        raise ScienceError(
+            f"IDP_SAS_VARLC_BINNED: time: {100 * filled.mean():.0f} % of the span has samples, 50 % are needed"
+        )
     binned = np.bincount(index, weights=flux, minlength=n_bins) / np.maximum(counts, 1)
     binned[filled] -= binned[filled].mean()
     return time[0] + width * np.arange(n_bins), binned

@@ -19,7 +19,9 @@ def main(step: Step) -> None:
     """Run the module once. Raises `InputError`, `ScienceError` or `ParameterError`."""
     name = step.string("relation")
     if name not in get_args(RelationName):
-        raise ParameterError(f"params.json: relation: expected one of {', '.join(get_args(RelationName))}, found {name!r}")
+        raise ParameterError(
+            f"params.json: relation: expected one of {', '.join(get_args(RelationName))}, found {name!r}"
+        )
     relation = cast(RelationName, name)
     star = read_observables(step)
     if absent := MASS[relation].missing(star):
@@ -35,9 +37,7 @@ def main(step: Step) -> None:
     else:
         age = age_gyr(star)
         print(f"{NAME}: age {age:.2f} Gyr (bellinger2019)")
-        step.write_scalars(
-            "IDP_SAS_AGE_SCALING_ONLY", scalar(age, "Gyr"), relation="bellinger2019", extension=True
-        )
+        step.write_scalars("IDP_SAS_AGE_SCALING_ONLY", scalar(age, "Gyr"), relation="bellinger2019", extension=True)
         facts["age"] = age.nominal_value
     step.write_facts(facts)
 
@@ -67,7 +67,9 @@ def frequency(step: Step, ident: str) -> UFloat:
     """A frequency product; one without an uncertainty counts as exact. Raises `InputError`."""
     product = step.read_scalar(ident)
     if product.unit != "uHz" or product.value <= 0:
-        raise InputError(f"{ident}: value: expected a positive frequency in uHz, found {product.value!r} {product.unit!r}")
+        raise InputError(
+            f"{ident}: value: expected a positive frequency in uHz, found {product.value!r} {product.unit!r}"
+        )
     return ufloat(product.value, product.uncertainty or 0.0)
 
 

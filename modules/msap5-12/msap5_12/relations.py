@@ -1,11 +1,12 @@
 """Scaling relations: a quantity in units of the Sun's is a product of powers of measured ones in units of the Sun's.
 
-CLASSICAL: Delta nu scales as the root of the mean density, nu_max as g / sqrt(Teff) (Kjeldsen & Bedding 1995), solved for mass
-and radius. BELLINGER: exponents calibrated on main-sequence stars with ages from models of individual frequencies
-(Bellinger 2019, MNRAS 486, 4612, arXiv:1903.03110, table 1 and appendix A); with the small separation they give an age.
+CLASSICAL: Delta nu scales as the root of the mean density, nu_max as g / sqrt(Teff) (Kjeldsen & Bedding 1995), solved
+for mass and radius. BELLINGER: exponents calibrated on main-sequence stars that models of individual frequencies gave
+ages to (Bellinger 2019, MNRAS 486, 4612, arXiv:1903.03110, table 1 and appendix A); with the small separation
+they give an age.
 
-Solar values, as in that article: nu_max 3090 +- 30 and Delta nu 135.1 +- 0.1 uHz (Huber et al. 2011), delta nu_02 8.957 +- 0.059 uHz, Teff
-5772 +- 0.8 K (Prsa et al. 2016), age 4.569 +- 0.006 Gyr (Bonanno & Froehlich 2015).
+Solar values, as in that article: nu_max 3090 +- 30 and Delta nu 135.1 +- 0.1 uHz (Huber et al. 2011), delta
+nu_02 8.957 +- 0.059 uHz, Teff 5772 +- 0.8 K (Prsa et al. 2016), age 4.569 +- 0.006 Gyr (Bonanno & Froehlich 2015).
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ RelationName = Literal["classical", "bellinger2019"]
 
 @dataclass(frozen=True)
 class Observables:
-    """nu_max, Delta nu, delta nu_02 (uHz), Teff (K), [Fe/H] (dex), each with its uncertainty; the last but one is required."""
+    """nu_max, Delta nu, delta nu_02 (uHz), Teff (K), [Fe/H] (dex), each with its uncertainty."""
 
     nu_max: UFloat
     delta_nu: UFloat
@@ -77,9 +78,7 @@ RADIUS: dict[RelationName, Relation] = {
     "classical": Relation(nu_max=1.0, delta_nu=-2.0, teff=0.5),
     "bellinger2019": Relation(nu_max=0.30490057, delta_nu=-1.12949647, teff=0.31236570, feh=0.10024562),
 }
-AGE = Relation(
-    nu_max=-6.55598425, delta_nu=9.05883854, small_separation=-1.29229053, teff=-4.24528340, feh=-0.42594767
-)
+AGE = Relation(nu_max=-6.55598425, delta_nu=9.05883854, small_separation=-1.29229053, teff=-4.24528340, feh=-0.42594767)
 
 
 def age_gyr(star: Observables) -> UFloat:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 GROUP = "plato-sas.io"
@@ -58,7 +58,7 @@ Text = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 # A number is written as a string ("3.5") or an integer: API conventions keep floats out of a spec.
 Scalar = Annotated[
-    int | str,
+    StrictInt | StrictStr,
     Field(union_mode="left_to_right"),
     WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 256}),
 ]

@@ -5,6 +5,7 @@ nullable unions, no closed objects (the server prunes or refuses unknown fields 
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,14 +160,26 @@ def documents() -> dict[str, str]:
     }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description="Write the CustomResourceDefinitions as YAML.")
     parser.add_argument("folder", type=Path, help="where the files go")
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a file is not as generated")
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder
+    if arguments.check:
+        stale = [name for name, text in documents().items() if not _holds(folder / name, text)]
+        for name in stale:
+            print(f"{folder / name} is not as generated from the models; run `make crds`", file=sys.stderr)
+        return 1 if stale else 0
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in documents().items():
         (folder / name).write_text(text)
+    return 0
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

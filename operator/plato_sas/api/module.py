@@ -42,6 +42,12 @@ class ModuleInput(ApiModel):
 class ModuleOutput(ApiModel):
     """A file that the module writes at `/sas/out/<path>`."""
 
+    model_config = {
+        "json_schema_extra": cel_rules(
+            ("!has(self.path) || self.path != 'manifest.json'", "manifest.json is the manager's own file")
+        )
+    }
+
     name: ProductName
     path: FileName | None = Field(None, description="File name in /sas/out; <name>.h5 if not given.")
     optional: bool = Field(False, description="The module may end well without it.")

@@ -83,7 +83,7 @@ class StarProcessingSpec(ApiModel):
     star: PathName = Field(json_schema_extra=IMMUTABLE)
     campaign: PathName = Field(json_schema_extra=IMMUTABLE)
     pipeline: ResourceName = Field(json_schema_extra=IMMUTABLE)
-    parameters: dict[StepName, dict[VariableName, Scalar]] = Field(
+    parameters: dict[StepName, Annotated[dict[VariableName, Scalar], Field(max_length=64)]] = Field(
         default_factory=dict, max_length=64, description="Values for the parameters of each step's module."
     )
     inputs: dict[ProductName, InputFile] = Field(

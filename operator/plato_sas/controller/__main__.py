@@ -26,7 +26,7 @@ async def run(settings: Settings) -> None:
         worker = asyncio.create_task(operator.run())
         watches = asyncio.create_task(
             kopf.operator(
-                registry=handlers.registry(operator),
+                registry=handlers.registry(operator, client.credentials),
                 settings=handlers.settings(),
                 namespaces=[settings.namespace],
                 standalone=True,
@@ -51,6 +51,8 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="log debug messages")
     arguments = parser.parse_args()
     kopf.configure(verbose=arguments.verbose, log_format=kopf.LogFormat.JSON)
+    # A probe every few seconds is not worth a line each.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
         settings = Settings.from_environment()
     except SettingInvalid as error:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import kopf
 from kubernetes.aio import client as aio
 from kubernetes.aio import config
 
@@ -41,6 +42,19 @@ class KubeClient:
     def __init__(self, api: aio.ApiClient, namespace: str) -> None:
         self._api = api
         self.namespace = namespace
+
+    async def credentials(self) -> kopf.ConnectionInfo:
+        """How to reach the API server, for kopf: a pod's token is read anew, since it is replaced every hour."""
+        configuration = self._api.configuration
+        token = await configuration.get_api_key_with_prefix("BearerToken")
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            token=token.removeprefix("Bearer ") if token else None,
+        )
 
     async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
         """Every object of a kind (and label selector), in pages."""

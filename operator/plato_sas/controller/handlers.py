@@ -1,6 +1,7 @@
 """kopf's part: the watches. Its handlers keep the view and mark keys dirty, nothing else."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kopf
@@ -9,9 +10,14 @@ from plato_sas.controller.operator import Operator
 from plato_sas.controller.resources import WATCHED, Kind
 
 
-def registry(operator: Operator) -> kopf.OperatorRegistry:
-    """An event handler for every watched kind."""
+def registry(operator: Operator, credentials: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> kopf.OperatorRegistry:
+    """An event handler for every watched kind. kopf asks for `credentials` again when they are refused."""
     handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers, id="login")
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await credentials()
+
     for kind in WATCHED:
         _register(handlers, operator, kind)
     return handlers

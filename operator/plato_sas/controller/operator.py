@@ -38,6 +38,7 @@ class Operator:
             window,
             Actuator(client, self._view, settings.site, settings.job_ttl),
             _now,
+            self._queue.add,
         )
 
     def observe(self, kind: Kind, event_type: str | None, item: dict[str, Any]) -> None:
@@ -89,12 +90,13 @@ class Operator:
         while True:
             await asyncio.sleep(self._settings.resync)
             for kind in WATCHED:
+                before = self._view.names(kind)  # what is made during the list is not in it
                 try:
                     listed = await self._client.list(kind)
                 except ApiError as error:
                     logger.warning("Resync failed", extra={"kind": kind.name, "error": str(error)})
                     break
-                for name in self._view.replace(kind, listed):
+                for name in self._view.replace(kind, listed, before):
                     self._queue.add(name)
 
 

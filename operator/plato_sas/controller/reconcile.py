@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 
 class Reconciler:
-    """Reconciles stars by name. `clock` gives the time in RFC 3339."""
+    """Reconciles stars by name. `clock` gives the time in RFC 3339; `mark` makes a key dirty."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Reconciler:
         window: AdmissionWindow,
         actuator: Actuator,
         clock: Callable[[], str],
+        mark: Callable[[str], None],
     ) -> None:
         self._client = client
         self._view = view
@@ -45,6 +46,7 @@ class Reconciler:
         self._window = window
         self._actuator = actuator
         self._clock = clock
+        self._mark = mark
 
     async def reconcile(self, name: str) -> float | None:
         """Bring a star further; when to look again without an event, in seconds. Raises ApiError."""
@@ -82,7 +84,8 @@ class Reconciler:
         await self._actuator.execute(decision.actions)
         await self._write(stored, processing, decision.status)
         self._count(graph, processing.status, decision.status)
-        if decision.status.state.finished:
+        running = any(step.state is StepState.RUNNING for step in decision.status.steps)
+        if not running and not decision.needs_slot:
             self._window.release(name)
         return decision.again_after
 
@@ -140,7 +143,10 @@ class Reconciler:
             patched = await self._client.patch(PROCESSING, name, body, "status")
         except NotFound:
             return
-        self._view.put(PROCESSING, patched)
+        # The watch's echo of our own write is no news to the view: what it allows (Jobs to release, a rival to
+        # go on) is marked here.
+        for touched in self._view.put(PROCESSING, patched):
+            self._mark(touched)
         if status.state is not processing.status.state:
             fields = {"processing": name, "state": status.state.value, "progress": status.progress}
             logger.info("Star changed state", extra=fields)

@@ -54,6 +54,8 @@ class View:
             return set()
         if known is not None and _version(known) == _version(item):
             return set()
+        if known is not None:
+            self._unindex(kind, known)
         self._objects[kind][metadata["name"]] = item
         self._index(kind, item)
         return self._touched(kind, item)
@@ -69,12 +71,15 @@ class View:
         self._unindex(kind, known)
         return touched
 
-    def replace(self, kind: Kind, items: Iterable[Document]) -> set[str]:
-        """A complete list: what is not in it and was known before the list began is gone."""
+    def names(self, kind: Kind) -> set[str]:
+        return set(self._objects[kind])
+
+    def replace(self, kind: Kind, items: Iterable[Document], before: set[str] | None = None) -> set[str]:
+        """A complete list: what is not in it and was known before the list began (`before`; all if None) is gone."""
         listed = {item["metadata"]["name"]: item for item in items}
         touched: set[str] = set()
         for name, known in list(self._objects[kind].items()):
-            if name not in listed:
+            if name not in listed and (before is None or name in before):
                 touched |= self.drop(kind, known)
         for item in listed.values():
             touched |= self.put(kind, item)

@@ -46,10 +46,10 @@ class AdmissionWindow:
 
     def release(self, key: str) -> None:
         """The star is finished, gone or does not want a slot any more."""
-        held = key in self._active
+        known = key in self._active or key in self._waiting
         self._active.discard(key)
         self._waiting.pop(key, None)
-        if held:
+        if known:
             self._wake_next()
         self._report()
 

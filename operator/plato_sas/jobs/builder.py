@@ -135,7 +135,9 @@ def _stager(name: str, site: Site, env: list[Document]) -> Document:
 
 
 def _stage_in(stage: StageRun, site: Site) -> Document:
-    container = _stager(names.STAGE_IN, site, [{"name": STAGE_VARIABLE, "value": stage.description.to_json()}])
+    # Kubernetes expands $(NAME) in values and takes $$ for a dollar.
+    description = stage.description.to_json().replace("$", "$$")
+    container = _stager(names.STAGE_IN, site, [{"name": STAGE_VARIABLE, "value": description}])
     container["volumeMounts"].append({"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True})
     return container
 

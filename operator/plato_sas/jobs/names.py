@@ -39,7 +39,7 @@ def job_name(processing: str, uid: str, step: str, attempt: int) -> str:
     The CR's uid is part of it, so that a star deleted and created again never meets its former Jobs. The Job
     controller adds a suffix of six characters to a pod's name and cuts long ones itself.
     """
-    tail = f"-{step}-{hashlib.sha256(uid.encode()).hexdigest()[:6]}-{attempt}"
+    tail = f"-{step}-{hashlib.sha256(f'{uid}/{step}'.encode()).hexdigest()[:10]}-{attempt}"
     head = processing[: _MAX_NAME - len(tail)].rstrip("-.")
     return head + tail
 

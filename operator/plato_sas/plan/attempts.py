@@ -17,7 +17,7 @@ _FIRST_PAUSE = {
     FailureClass.OUT_OF_MEMORY: 0.0,
 }
 _LONGEST_PAUSE = 300.0
-_MAX_MESSAGE = 1024
+MAX_MESSAGE = 1024
 
 
 @dataclass
@@ -62,7 +62,7 @@ def _record(ledger: Ledger, step: GraphStep, attempt: Attempt, now: str) -> None
             "state": StepState.RUNNING,
             "attempt": attempt.number,
             "reason": attempt.waiting[0][:64] if attempt.waiting else None,
-            "message": attempt.waiting[1][-_MAX_MESSAGE:] if attempt.waiting else None,
+            "message": attempt.waiting[1][-MAX_MESSAGE:] if attempt.waiting else None,
             "started_at": attempt.started_at or status.started_at or now,
             "finished_at": None,
             "exit_code": None,
@@ -100,7 +100,7 @@ def _after_failure(step: GraphStep, status: StepStatus, failure: Failure, at: st
             "state": StepState.PENDING if again else StepState.FAILED,
             "reason": failure.reason[:64],
             # The end of a log says more than its beginning.
-            "message": failure.message[-_MAX_MESSAGE:] or None,
+            "message": failure.message[-MAX_MESSAGE:] or None,
             "exit_code": failure.exit_code,
             "retries": retries or None,
             "finished_at": failure.finished_at or at,

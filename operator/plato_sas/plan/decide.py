@@ -17,7 +17,7 @@ from plato_sas.api import DesiredState, StarProcessing, StarProcessingStatus, St
 from plato_sas.jobs.outcome import Attempt, AttemptState
 from plato_sas.jobs.stage import StageRun
 from plato_sas.plan import acceptance
-from plato_sas.plan.attempts import Ledger, fold, pause_left
+from plato_sas.plan.attempts import MAX_MESSAGE, Ledger, fold, pause_left
 from plato_sas.plan.graph import Graph, GraphStep
 from plato_sas.plan.stages import present, stage_for
 from plato_sas.plan.status import summarise
@@ -133,7 +133,7 @@ def _settle(ledger: Ledger, graph: Graph, now: str) -> list[GraphStep]:
         else:
             reason, message = skip
             update = {
-                "state": StepState.SKIPPED, "reason": reason, "message": message, "finished_at": now
+                "state": StepState.SKIPPED, "reason": reason, "message": message[:MAX_MESSAGE], "finished_at": now
             }  # fmt: skip
             ledger.steps[step.name] = status.model_copy(update=update)
     return ready

@@ -112,7 +112,7 @@ class _Binder:
     def bind(self, step: PipelineStep, problems: list[str]) -> tuple[BoundInput, ...]:
         declared = {one.name: one for one in self.modules[step.module].inputs}
         given = {one.name: one for one in step.inputs}
-        for name in given.keys() - declared.keys():
+        for name in sorted(given.keys() - declared.keys()):
             problems.append(f"{self.where}.inputs[{name}]: module {step.module!r} has no such input")
         found = []
         for name, module_input in declared.items():
@@ -182,7 +182,7 @@ def _with_conditions(
 
 def _sorted(where: str, steps: list[GraphStep]) -> tuple[GraphStep, ...]:
     position = {step.name: index for index, step in enumerate(steps)}
-    sorter = TopologicalSorter({step.name: step.upstream for step in steps})
+    sorter = TopologicalSorter({step.name: sorted(step.upstream) for step in steps})
     try:
         sorter.prepare()
     except CycleError as error:

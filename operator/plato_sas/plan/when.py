@@ -58,7 +58,8 @@ class Condition:
 
 
 def _variable(step: str, fact: str) -> str:
-    return f"facts_{step.replace('-', '_')}__{fact}"
+    # D stands for the dash: no step has a capital letter, so no two facts share a variable.
+    return f"facts_{step.replace('-', 'D')}__{fact}"
 
 
 def compile_condition(expression: str, declared: Mapping[str, Mapping[str, ValueType]]) -> Condition:
@@ -92,5 +93,5 @@ def compile_condition(expression: str, declared: Mapping[str, Mapping[str, Value
 def _readable(error: str) -> str:
     """The checker's first line without its prefixes and positions, which refer to the rewritten text."""
     first = error.splitlines()[0]
-    text = re.sub(r"^INVALID_ARGUMENT:\s*ERROR:\s*<input>:\d+:\d+:\s*", "", first)
-    return re.sub(r"facts_([a-z0-9_]+?)__([a-z0-9_]+)", r"facts[\1].\2", text)
+    text = re.sub(r"^INVALID_ARGUMENT:\s*ERROR:\s*<input>:\d+:\d+:\s*|\s*\[INVALID_ARGUMENT\]$", "", first)
+    return re.sub(r"facts_([a-z0-9D]+)__", lambda match: f"facts['{match[1].replace('D', '-')}'].", text)

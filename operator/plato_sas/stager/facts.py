@@ -13,6 +13,7 @@ from plato_sas.stager.files import NotAFile, open_regular
 FACTS = "facts.json"
 _MAX_FILE = 64 * 1024
 _MAX_STRING = 128
+_MAX_INTEGER = 2**63 - 1  # what CEL and the API server can hold
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
@@ -40,7 +41,7 @@ def read_facts(folder: Path, declared: Sequence[FactDescription]) -> dict[str, A
         content = file.read()
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FactsInvalid(f"{FACTS} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise FactsInvalid(f"{FACTS} must be one JSON object")
@@ -51,11 +52,13 @@ def read_facts(folder: Path, declared: Sequence[FactDescription]) -> dict[str, A
 def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
     if name not in types:
         known = ", ".join(sorted(types)) or "none"
-        raise FactsInvalid(f"{FACTS}: {name!r} is not declared by the module (declared: {known})")
+        raise FactsInvalid(f"{FACTS}: {name[:64]!r} is not declared by the module (declared: {known})")
     expected = types[name]
     # bool is an int to Python, never to a module author.
     if not isinstance(value, _TYPES[expected]) or (isinstance(value, bool) and expected != "boolean"):
         raise FactsInvalid(f"{FACTS}: {name} must be of type {expected}, not {json.dumps(value)[:64]}")
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+        raise FactsInvalid(f"{FACTS}: {name} does not fit into 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
         raise FactsInvalid(f"{FACTS}: {name} is not a finite number")
     if isinstance(value, str) and len(value) > _MAX_STRING:

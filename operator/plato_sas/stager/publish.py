@@ -14,7 +14,7 @@ from plato_sas.stager.description import Stage, StepDescription
 from plato_sas.stager.facts import FACTS, FactsInvalid, read_facts
 from plato_sas.stager.files import NotAFile, open_regular, sha256, sync_folder, write_durably
 from plato_sas.stager.manifest import MANIFEST, SCHEMA, PublishedFile, outputs_digest
-from plato_sas.stager.messages import Problem, Published, PublishedStep
+from plato_sas.stager.messages import LIMIT, Problem, Published, PublishedStep
 from plato_sas.stager.roots import Roots
 
 
@@ -29,10 +29,15 @@ def publish(roots: Roots) -> Published:
     reports: dict[str, PublishedStep] = {}
     for step in stage.steps:
         reports[step.name] = _prepare(stage, step, attempt / step.name, inputs)
+    report = Published(reports)
+    size = len(report.to_json())
+    if size > LIMIT:
+        message = f"the facts are too large: the report has {size} bytes, {LIMIT} fit"
+        raise Problem(stage.steps[-1].name, "FactsInvalid", message)
     for step in stage.steps:
         _move_into_place(attempt / step.name, roots.products / stage.folder / step.name)
     shutil.rmtree(attempt, ignore_errors=True)
-    return Published(reports)
+    return report
 
 
 def _prepare(stage: Stage, step: StepDescription, folder: Path, inputs: dict[str, str]) -> PublishedStep:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from plato_sas.stager.description import InputDescription, Stage, StepDescription
@@ -45,10 +46,12 @@ def _clear_older_attempts(stage: Stage, products: Path, steps: set[str]) -> None
     if not attempts.is_dir():
         return
     for attempt in attempts.iterdir():
-        for step in steps:
-            shutil.rmtree(attempt / step, ignore_errors=True)
-        if not any(attempt.iterdir()):
-            attempt.rmdir()
+        mine = [attempt / step for step in steps if (attempt / step).exists()]
+        for folder in mine:
+            shutil.rmtree(folder, ignore_errors=True)
+        if mine:  # another step's attempt, which may be beginning or ending right now, is left alone
+            with suppress(OSError):
+                attempt.rmdir()
 
 
 def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> str:

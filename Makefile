@@ -1,0 +1,88 @@
+# PLATO SAS pipeline manager. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+LOCAL := .local
+UV := $(LOCAL)/venv-uv/bin/uv
+PYTHON := $(LOCAL)/venv/bin/python
+UV_VERSION := 0.13.9
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(LOCAL)/venv
+export CLUSTER ?= auto
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+.PHONY: demo
+demo: cluster load ## Set everything up, then take the demo stars through the pipeline
+	$(PYTHON) -m e2e.demo
+
+.PHONY: test
+test: lint cluster load schemas ## Set everything up, then pass every test
+	$(PYTHON) -m pytest
+
+.PHONY: setup
+setup: prerequisites venv ## Install system packages and the Python side
+
+.PHONY: prerequisites
+prerequisites:
+	python3 -m e2e.prerequisites
+
+$(UV):
+	python3 -m venv $(LOCAL)/venv-uv
+	$(LOCAL)/venv-uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.PHONY: venv
+venv: $(UV)
+	$(UV) sync --quiet --frozen --all-extras --group dev
+
+.PHONY: cluster
+cluster: setup ## Bring the test platform up (CLUSTER=kind|local forces one)
+	$(PYTHON) -m e2e.toolchain
+	$(PYTHON) -m e2e.cluster up
+
+.PHONY: images
+images: setup ## Build the images that are out of date
+	$(PYTHON) -m e2e.images build
+
+.PHONY: load
+load: images ## Bring the images to the cluster's node
+	$(PYTHON) -m e2e.cluster load $$($(PYTHON) -m e2e.images archives)
+
+.PHONY: schemas
+schemas:
+	$(PYTHON) -m e2e.schemas
+
+.PHONY: status
+status: ## Show what runs
+	-$(PYTHON) -m e2e.cluster status
+	-$(PYTHON) -m e2e.airflow status
+	-KUBECONFIG=$(LOCAL)/kubeconfig $(LOCAL)/bin/kubectl get pods,starprocessings --all-namespaces
+
+.PHONY: down
+down: ## Stop everything that was started; products, caches and images stay
+	if [ -x $(PYTHON) ]; then $(PYTHON) -m e2e.airflow down; $(PYTHON) -m e2e.cluster down; fi
+
+.PHONY: clean
+clean: down ## Also remove products, caches, images and tools (everything under .local)
+	if [ -x $(PYTHON) ]; then $(PYTHON) -m e2e.images clean --all; fi
+	rm -rf $(LOCAL)
+
+.PHONY: lint
+lint: venv ## Style, types, layers, generated files
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(LOCAL)/venv/bin/lint-imports
+	$(PYTHON) -m plato_sas.api.crd --check crds
+
+.PHONY: format
+format: venv ## Format the Python code
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+.PHONY: crds
+crds: venv ## Generate crds/ from the models
+	$(PYTHON) -m plato_sas.api.crd crds

@@ -1,0 +1,44 @@
+"""The Helm release and what goes around it."""
+
+import json
+
+from e2e.install.catalogue import catalogue, digest, pipelines
+from e2e.kubernetes import CommandFailed, apply, kubectl, run
+from e2e.layout import REPOSITORY
+
+RELEASE = "plato-sas"
+_CRDS = REPOSITORY / "crds"
+_CHART = REPOSITORY / "charts" / "plato-sas"
+
+
+def install(namespace: str, *, values: tuple[str, ...] = ()) -> None:
+    """Install or upgrade everything; returns when the operator is ready. Raises CommandFailed."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", str(_CRDS))
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(_CRDS))
+    digests = {name: digest(f"localhost/plato-sas/{name}:0.1.0") for name in ("operator", "stager")}
+    settings = [f"--set-string=images.{name}.digest={known}" for name, known in digests.items()]
+    settings += [f"--set={value}" for value in values]
+    _clear_interrupted(namespace)
+    try:
+        run(
+            "helm",
+            *("upgrade", "--install", RELEASE, str(_CHART), "--namespace", namespace, "--skip-crds"),
+            *("--wait", "--timeout", "120s", *settings),
+            timeout=180,
+        )
+    except CommandFailed as error:
+        log = kubectl("logs", "--tail=20", "--selector=app.kubernetes.io/name=plato-sas", namespace=namespace)
+        raise CommandFailed(f"{error}\nThe operator's last lines:\n{log}") from None
+    apply([*catalogue(), *pipelines()], namespace=namespace)
+
+
+def _clear_interrupted(namespace: str) -> None:
+    """Remove a release whose installation was cut off: Helm would refuse every further one."""
+    releases = json.loads(run("helm", "list", "--all", "--namespace", namespace, "--output", "json"))
+    if any(one["name"] == RELEASE and one["status"].startswith("pending-") for one in releases):
+        uninstall(namespace)
+
+
+def uninstall(namespace: str) -> None:
+    """Remove the operator; the resources, the CRDs and the products stay. Raises CommandFailed."""
+    run("helm", "uninstall", RELEASE, "--namespace", namespace, "--wait", "--ignore-not-found")

@@ -1,0 +1,199 @@
+"""What the resources accept and what they refuse."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from sas_samples import NOW, module, pipeline, processing
+
+from plato_sas.api import (
+    API_VERSION,
+    InputFile,
+    ModuleOutput,
+    ObjectMeta,
+    ScienceModule,
+    StarProcessing,
+    StarProcessingStatus,
+    StarState,
+    StepState,
+    amount,
+    seconds,
+)
+
+
+def star(**spec: Any) -> StarProcessing:
+    return processing(**spec)
+
+
+@pytest.mark.parametrize("name", ["KIC6603624", "kic-8006161", "A", "sim_0001", "x" * 48])
+def test_a_star_id_is_letters_digits_dash_and_underscore(name: str) -> None:
+    assert star(star=name).spec.star == name
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc", "..", ".hidden", "a/b", "a b", "", "-a", "a-", "x" * 49, "a\n", "étoile", "a\x00b", "$(A)"]
+)
+@pytest.mark.parametrize("field", ["star", "campaign"])
+def test_a_star_or_campaign_that_could_leave_its_folder_is_refused(field: str, name: str) -> None:
+    with pytest.raises(ValidationError, match=rf"spec\.{field}"):
+        star(**{field: name})
+
+
+@pytest.mark.parametrize("path", ["../lc.h5", "a/../b", "/etc/passwd", "a//b", ".attempts/x", "a/.b", "a/", "a b", ""])
+def test_an_input_path_stays_below_its_volume(path: str) -> None:
+    with pytest.raises(ValidationError):
+        InputFile(path=path)
+
+
+@pytest.mark.parametrize("path", ["lc.h5", "q1/{star}/lc.h5", "{campaign}/{star}_a=b+c.fits", "a/b/c-d.h5"])
+def test_an_input_path_may_hold_folders_and_placeholders(path: str) -> None:
+    assert InputFile(path=path).path == path
+
+
+@pytest.mark.parametrize("path", ["../x", "a/b", ".hidden", "", "x" * 128])
+def test_an_output_is_one_visible_file(path: str) -> None:
+    with pytest.raises(ValidationError, match="path"):
+        ModuleOutput(name="OUT", path=path)
+
+
+def test_an_output_without_a_path_is_an_hdf5_file_of_its_name() -> None:
+    assert ModuleOutput(name="DP5_SAS").file_name == "DP5_SAS.h5"
+    assert ModuleOutput(name="DP5_SAS", path="r.json").file_name == "r.json"
+
+
+def test_an_unknown_field_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match=r"spec\.desiredstate"):
+        star(desiredstate="Suspend")
+    with pytest.raises(ValidationError, match=r"podSpec"):
+        module(podSpec={})
+
+
+@pytest.mark.parametrize("value", [3.5, 3.0, True, None, ["a"]])
+def test_a_parameter_is_an_integer_or_a_string_never_a_float(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"spec\.parameters\.msap1\.snr"):
+        star(parameters={"msap1": {"snr": value}})
+
+
+@pytest.mark.parametrize("value", [3, "3", "3.0", "007", "true", "1e3", ""])
+def test_a_parameter_is_kept_as_it_was_written(value: int | str) -> None:
+    kept = star(parameters={"msap1": {"snr": value}}).spec.parameters["msap1"]["snr"]
+    assert kept == value
+    assert type(kept) is type(value)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("20m", 1200), ("2h", 7200), ("1d", 86400)])
+def test_a_duration_is_a_number_and_a_unit(text: str, expected: int) -> None:
+    assert seconds(module(timeout=text).timeout) == expected
+
+
+@pytest.mark.parametrize("text", ["0s", "1.5h", "20", "20 m", "1w", "-5m", "1h30m", ""])
+def test_another_form_of_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="timeout"):
+        module(timeout=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("250m", 0.25), ("2", 2), ("1.5", 1.5), ("512Mi", 2.0**29), ("2Gi", 2.0**31), ("1k", 1e3), ("3M", 3e6), ("1Ti", 2.0**40)],
+)  # fmt: skip
+def test_a_quantity_is_a_number(text: str, expected: float) -> None:
+    assert amount(module(resources={"memory": text}).resources.memory) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "Mi", "1 Gi", "-1", "1GiB", "1e3", "lots"])
+def test_another_form_of_quantity_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match=r"resources\.memory"):
+        module(resources={"memory": text})
+
+
+def test_a_priority_has_bounds() -> None:
+    assert star(priority=1000).spec.priority == 1000
+    with pytest.raises(ValidationError, match="priority"):
+        star(priority=1001)
+
+
+def test_a_module_has_at_least_one_output_and_a_pipeline_at_least_one_step() -> None:
+    with pytest.raises(ValidationError, match="outputs"):
+        module(outputs=[])
+    with pytest.raises(ValidationError, match="steps"):
+        pipeline([])
+
+
+def test_names_have_the_shape_that_their_use_needs() -> None:
+    with pytest.raises(ValidationError, match=r"steps\.0\.name"):
+        pipeline([{"name": "MSAP1", "module": "m"}])
+    with pytest.raises(ValidationError, match=r"steps\.0\.name"):
+        pipeline([{"name": "s" * 33, "module": "m"}])
+    with pytest.raises(ValidationError, match=r"facts\.0\.name"):
+        module(facts=[{"name": "Not-CEL", "type": "boolean"}])
+
+
+def test_yaml_is_camel_case_and_python_snake_case() -> None:
+    written = star(desiredState="Suspend")
+    assert written.spec.desired_state == "Suspend"
+    assert written.to_dict()["spec"]["desiredState"] == "Suspend"
+
+
+def test_a_resource_survives_a_round_trip_through_json() -> None:
+    one = star(parameters={"a": {"x": "1.0"}}, inputs={"DP1": {"sha256": "0" * 64}})
+    assert StarProcessing.model_validate(one.to_dict()) == one
+    catalogue = ScienceModule(metadata=ObjectMeta(name="m"), spec=module(retry={"temporary": 1}))
+    assert ScienceModule.model_validate(catalogue.to_dict()) == catalogue
+    assert catalogue.api_version == API_VERSION
+
+
+def test_metadata_that_the_server_adds_passes_through() -> None:
+    document = star().to_dict()
+    document["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    assert StarProcessing.model_validate(document).metadata.name == "star-1"
+
+
+@pytest.mark.parametrize("value", [True, 3, 2.5, "quiet"])
+def test_a_fact_keeps_its_type(value: object) -> None:
+    status = StarProcessingStatus.model_validate({"facts": {"msap1": {"x": value}}})
+    kept = status.facts["msap1"]["x"]
+    assert (kept, type(kept)) == (value, type(value))
+
+
+def test_final_states() -> None:
+    assert {state for state in StepState if not state.final} == {StepState.PENDING, StepState.RUNNING}
+    assert {state for state in StepState if state.published} == {StepState.SUCCEEDED, StepState.REUSED}
+    assert {state for state in StarState if not state.finished} == {
+        StarState.PENDING,
+        StarState.RUNNING,
+        StarState.SUSPENDED,
+    }
+
+
+def test_the_status_of_thirty_steps_stays_small() -> None:
+    """A bad but real day: two steps failed with full-length logs, the others with digests, facts and retries."""
+    steps: list[dict[str, Any]] = []
+    for index in range(30):
+        step: dict[str, Any] = {
+            "name": f"msap{index % 5 + 1}-{index:02d}-step",
+            "state": "Succeeded",
+            "attempt": 2,
+            "exitCode": 0,
+            "retries": {"Infrastructure": 1},
+            "digest": "f" * 64,
+            "startedAt": NOW,
+            "finishedAt": NOW,
+        }
+        if index % 16 == 5:
+            step |= {"state": "Failed", "reason": "ModuleFailed", "exitCode": 2, "message": "x" * 1024}
+        steps.append(step)
+    facts = {step["name"]: {f"fact_number_{n}": 123.456789012345 for n in range(3)} for step in steps}
+    conditions = [
+        {"type": "Accepted", "status": "True", "reason": "Accepted", "lastTransitionTime": NOW},
+        {"type": "Complete", "status": "False", "reason": "StepFailed", "message": "x" * 2048, "lastTransitionTime": NOW},
+    ]  # fmt: skip
+    status = StarProcessingStatus.model_validate(
+        {
+            "state": "Failed",
+            "steps": steps,
+            "facts": facts,
+            "conditions": conditions,
+            "inputs": {f"DP1_LC_{n}": "a" * 64 for n in range(5)},
+        }
+    )
+    assert len(status.model_dump_json(by_alias=True, exclude_none=True)) < 16 * 1024

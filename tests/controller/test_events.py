@@ -1,0 +1,69 @@
+"""What `kubectl describe` tells below a star's status."""
+
+from typing import Any
+
+from sas_samples import NOW, UID, processing
+
+from plato_sas.api import StarProcessingStatus
+from plato_sas.controller.events import Note, event_body, notes
+
+
+def status(state: str = "Running", *steps: dict[str, Any], **fields: Any) -> StarProcessingStatus:
+    return StarProcessingStatus.model_validate({"state": state, "steps": list(steps)} | fields)
+
+
+def told(old: StarProcessingStatus, new: StarProcessingStatus) -> list[tuple[str, str, str]]:
+    return [(note.type, note.reason, note.message) for note in notes(old, new)]
+
+
+FAILED = {"name": "a", "state": "Failed", "reason": "ModuleFailed", "exitCode": 3, "message": "no TIME column"}
+
+
+def test_a_failed_step_is_told_once_with_code_and_log() -> None:
+    before, after = status("Running", {"name": "a", "state": "Running"}), status("Running", FAILED)
+    assert told(before, after) == [("Warning", "StepFailed", "a: ModuleFailed (exit code 3): no TIME column")]
+    assert told(after, after) == []
+
+
+def test_a_step_that_failed_at_the_first_look_is_told_too() -> None:
+    assert told(status(), status("Running", FAILED))[0][1] == "StepFailed"
+
+
+def test_each_retry_is_told() -> None:
+    def retried(count: int) -> StarProcessingStatus:
+        step = {"name": "a", "reason": "TemporaryFailure", "message": "later", "retries": {"Temporary": count}}
+        return status("Running", step)
+
+    assert told(status(), retried(1)) == [("Warning", "StepRetried", "a: TemporaryFailure: later")]
+    assert told(retried(1), retried(2)) == [("Warning", "StepRetried", "a: TemporaryFailure: later")]
+    assert told(retried(2), retried(2)) == []
+
+
+def test_the_end_of_a_star_is_told() -> None:
+    done = {"name": "a", "state": "Succeeded"}
+    assert told(status("Running", done), status("Succeeded", done)) == [
+        ("Normal", "Succeeded", "all 1 steps are final")
+    ]
+    assert told(status(), status("Suspended")) == [("Normal", "Suspended", "spec.desiredState asks for it")]
+    assert told(status(), status("Cancelled")) == [("Normal", "Cancelled", "spec.desiredState asks for it")]
+
+
+def test_a_rejection_says_why() -> None:
+    accepted = {"type": "Accepted", "status": "False", "reason": "X", "message": "spec.parameters.nope: no such step",
+                "lastTransitionTime": NOW}  # fmt: skip
+    assert told(status("Pending"), status("Rejected", conditions=[accepted])) == [
+        ("Warning", "Rejected", "spec.parameters.nope: no such step")
+    ]
+
+
+def test_ordinary_progress_is_not_an_event() -> None:
+    assert told(status("Pending"), status("Running", {"name": "a", "state": "Running"})) == []
+
+
+def test_an_event_is_about_its_star_and_not_too_long() -> None:
+    body = event_body(processing(name="s" * 200), Note("Warning", "StepFailed", "x" * 5000), NOW)
+    assert body["involvedObject"]["uid"] == UID
+    assert body["involvedObject"]["kind"] == "StarProcessing"
+    assert len(body["message"]) <= 1024, "what the API server takes"
+    assert len(body["metadata"]["generateName"]) <= 58
+    assert (body["type"], body["reason"], body["firstTimestamp"]) == ("Warning", "StepFailed", NOW)

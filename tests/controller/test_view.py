@@ -1,0 +1,131 @@
+"""The view: what is known of the namespace, whatever order the news comes in."""
+
+from typing import Any
+
+from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING
+from plato_sas.controller.view import View
+from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
+
+Document = dict[str, Any]
+
+
+def star(
+    name: str, version: int = 1, uid: str = "u1", folder: str | None = None, revision: str | None = None
+) -> Document:
+    status = {"status": {"revision": revision}} if revision else {}
+    return {
+        "metadata": {"name": name, "uid": uid, "resourceVersion": str(version)},
+        "spec": {"star": folder or name, "campaign": "q1"},
+    } | status
+
+
+def job(name: str, of: str, version: int = 1, uid: str = "j1") -> Document:
+    labels = {PROCESSING_LABEL: label_value(of)}
+    return {"metadata": {"name": name, "uid": uid, "resourceVersion": str(version), "labels": labels}}
+
+
+def pod(name: str, of_job: str, of: str, version: int = 1) -> Document:
+    labels = {PROCESSING_LABEL: label_value(of), JOB_NAME_LABEL: of_job}
+    return {"metadata": {"name": name, "uid": name, "resourceVersion": str(version), "labels": labels}}
+
+
+def named(items: list[Document]) -> list[str]:
+    return [item["metadata"]["name"] for item in items]
+
+
+def test_news_of_a_star_touches_it() -> None:
+    view = View()
+    assert view.put(PROCESSING, star("a")) == {"a"}
+    assert view.processing("a") == star("a")
+    assert view.drop(PROCESSING, star("a")) == {"a"}
+    assert view.processing("a") is None
+
+
+def test_an_older_version_and_the_known_one_are_no_news() -> None:
+    view = View()
+    view.put(PROCESSING, star("a", 10))
+    assert view.put(PROCESSING, star("a", 9)) == set()
+    assert view.put(PROCESSING, star("a", 10)) == set()
+    assert view.processing("a") == star("a", 10)
+    assert view.put(PROCESSING, star("a", 100)) == {"a"}, "versions are numbers: 100 is after 10"
+
+
+def test_jobs_and_pods_touch_their_star_even_one_with_a_long_name() -> None:
+    view, name = View(), "s" * 100
+    view.put(PROCESSING, star(name))
+    assert view.put(JOB, job("j", name)) == {name}
+    assert view.put(POD, pod("p", "j", name)) == {name}
+    assert named(view.jobs_of(name)) == ["j"]
+    assert named(view.pods_of("j")) == ["p"]
+    assert view.drop(JOB, job("j", name)) == {name}
+    assert view.jobs_of(name) == []
+
+
+def test_a_job_of_an_unknown_star_is_kept_for_when_it_comes() -> None:
+    view = View()
+    assert view.put(JOB, job("j", "a")) == set()
+    view.put(PROCESSING, star("a"))
+    assert named(view.jobs_of("a")) == ["j"]
+
+
+def test_the_catalogue_touches_only_stars_that_are_not_accepted_yet() -> None:
+    view = View()
+    view.put(PROCESSING, star("new"))
+    view.put(PROCESSING, star("accepted", revision="r"))
+    assert view.put(PIPELINE, {"metadata": {"name": "p", "uid": "p", "resourceVersion": "1"}}) == {"new"}
+    assert view.put(MODULE, {"metadata": {"name": "m", "uid": "m", "resourceVersion": "1"}}) == {"new"}
+    assert view.pipeline("p") is not None
+    assert view.module("m") is not None
+
+
+def test_a_relist_drops_what_is_gone_and_takes_what_was_missed() -> None:
+    view = View()
+    view.put(PROCESSING, star("a"))
+    for name in ("gone", "stays"):
+        view.put(JOB, job(name, "a"))
+    touched = view.replace(JOB, [job("stays", "a"), job("missed", "a")])
+    assert touched == {"a"}
+    assert named(view.jobs_of("a")) == ["missed", "stays"]
+
+
+def test_a_relist_does_not_turn_time_back() -> None:
+    view = View()
+    view.put(PROCESSING, star("a", 10))
+    assert view.replace(PROCESSING, [star("a", 9)]) == set()
+    assert view.processing("a") == star("a", 10)
+
+
+def test_what_came_after_the_list_was_begun_is_no_ghost() -> None:
+    view = View()
+    view.put(PROCESSING, star("a"))
+    view.put(JOB, job("gone", "a"))
+    before = view.names(JOB)
+    view.put(JOB, job("just-made", "a"))
+    view.replace(JOB, [], before)
+    assert named(view.jobs_of("a")) == ["just-made"]
+
+
+def test_a_late_word_of_a_deletion_does_not_drop_the_new_object() -> None:
+    view = View()
+    view.put(PROCESSING, star("a", 1, uid="old"))
+    view.put(PROCESSING, star("a", 5, uid="new"))
+    assert view.drop(PROCESSING, star("a", 3, uid="old")) == set()
+    assert view.processing("a") == star("a", 5, uid="new")
+
+
+def test_rivals_write_to_the_same_folder() -> None:
+    view = View()
+    view.put(PROCESSING, star("a", folder="KIC1"))
+    view.put(PROCESSING, star("c", folder="KIC2"))
+    assert view.put(PROCESSING, star("b", folder="KIC1")) == {"a", "b"}
+    assert named(view.rivals("a")) == ["b"]
+    assert view.drop(PROCESSING, star("a", folder="KIC1")) == {"a", "b"}, "b may go on now"
+    assert view.rivals("b") == []
+
+
+def test_a_star_made_anew_for_another_folder_leaves_the_old_one() -> None:
+    view = View()
+    view.put(PROCESSING, star("a", 1, uid="old", folder="KIC1"))
+    view.put(PROCESSING, star("b", 2, folder="KIC1"))
+    view.put(PROCESSING, star("a", 3, uid="new", folder="KIC2"))
+    assert view.rivals("b") == []

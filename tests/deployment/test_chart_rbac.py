@@ -1,0 +1,98 @@
+"""The operator's Role holds exactly the requests that the controller's code makes."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plato_sas import controller
+from plato_sas.controller import resources
+from plato_sas.controller.resources import WATCHED, Kind
+
+Permission = tuple[str, str, str]  # API group, resource, verb
+Document = dict[str, Any]
+
+_VERBS = {"list", "get", "create", "patch", "delete"}
+_CLIENTS = {"_client", "client"}
+
+
+def permission(kind: Kind, verb: str, subresource: str | None = None) -> Permission:
+    return kind.group, f"{kind.plural}/{subresource}" if subresource else kind.plural, verb
+
+
+def requests(source: Path) -> set[Permission]:
+    """The requests that a module makes through a KubeClient, read from its code."""
+    found: set[Permission] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _VERBS):
+            continue
+        holder = node.func.value
+        holder_name = getattr(holder, "attr", getattr(holder, "id", None))
+        if holder_name not in _CLIENTS:
+            continue
+        kind = node.args[0]
+        assert isinstance(kind, ast.Name), f"{source.name}:{node.lineno}: the kind is not a plain name"
+        subresources = [arg.value for arg in node.args[3:] if isinstance(arg, ast.Constant)]
+        subresources += [word.value.value for word in node.keywords if word.arg == "subresource"]  # type: ignore[attr-defined]
+        # A loop's variable `kind` goes through all that is watched.
+        kinds = WATCHED if kind.id == "kind" else (getattr(resources, kind.id),)
+        found |= {permission(one, node.func.attr, *subresources) for one in kinds}
+    return found
+
+
+def granted(role: Document) -> set[Permission]:
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def role(documents: list[Document], name: str) -> Document:
+    (found,) = [item for item in documents if item["kind"] == "Role" and item["metadata"]["name"] == name]
+    return found
+
+
+def test_role_equals_the_requests_made(defaults: list[Document]) -> None:
+    folder = Path(controller.__file__).parent
+    made = set().union(*(requests(path) for path in folder.glob("*.py")))
+    assert permission(resources.PROCESSING, "patch", "status") in made
+    assert permission(resources.JOB, "create") in made
+    # kopf lists and watches these.
+    watches = {permission(kind, verb) for kind in WATCHED for verb in ("list", "watch")}
+    assert granted(role(defaults, "plato-sas-operator")) == made | watches
+
+
+def test_nothing_is_granted_by_wildcard_or_name(defaults: list[Document]) -> None:
+    for document in defaults:
+        if document["kind"] == "Role":
+            assert not any("*" in part for entry in granted(document) for part in entry)
+
+
+def test_nothing_is_cluster_wide(render: Any, defaults: list[Document]) -> None:
+    everything = render("rbac.airflow.serviceAccount.create=true", "storage.inputs.create=true")
+    for document in defaults + everything:
+        assert not document["kind"].startswith("Cluster")
+
+
+def test_airflow_sees_stars_only(defaults: list[Document]) -> None:
+    verbs = ("get", "list", "watch", "create", "patch", "delete")
+    expected = {permission(resources.PROCESSING, verb) for verb in verbs}
+    assert granted(role(defaults, "plato-sas-airflow")) == expected
+
+
+@pytest.mark.parametrize("verb", ["create", "patch", "delete"])
+def test_users_write_stars_only(defaults: list[Document], verb: str) -> None:
+    written = {(group, what) for group, what, one in granted(role(defaults, "plato-sas-user")) if one == verb}
+    assert written == {(resources.PROCESSING.group, resources.PROCESSING.plural)}
+
+
+def test_binding_names_the_operators_account(defaults: list[Document]) -> None:
+    (binding,) = [item for item in defaults if item["kind"] == "RoleBinding"]
+    (deployment,) = [item for item in defaults if item["kind"] == "Deployment"]
+    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "plato"}]
+    assert binding["roleRef"]["name"] == "plato-sas-operator"

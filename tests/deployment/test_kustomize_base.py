@@ -1,0 +1,63 @@
+"""`kubectl apply -k manifests/base` and the chart with its default values install the same objects."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from e2e import manifests
+from e2e.layout import BIN, REPOSITORY
+
+Document = dict[str, Any]
+
+_HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
+
+
+def kustomize(folder: Path) -> list[Document]:
+    command = [BIN / "kubectl", "kustomize", folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def by_name(documents: list[Document]) -> dict[tuple[str, str], Document]:
+    named = {(item["kind"], item["metadata"]["name"]): item for item in documents}
+    assert len(named) == len(documents)
+    return named
+
+
+def without_helm(document: Document) -> Document:
+    labels = {key: value for key, value in document["metadata"]["labels"].items() if key not in _HELM_LABELS}
+    return {**document, "metadata": {**document["metadata"], "labels": labels}}
+
+
+def test_base_equals_the_chart() -> None:
+    text = manifests.template("--include-crds")
+    chart = by_name([without_helm(item) for item in yaml.safe_load_all(text) if item])
+    assert by_name(kustomize(manifests.BASE)) == chart
+    assert len([kind for kind, _ in chart if kind == "CustomResourceDefinition"]) == 3
+
+
+def test_generated_files_are_up_to_date() -> None:
+    assert [str(path.relative_to(REPOSITORY)) for path in manifests.stale()] == [], "run `make manifests`"
+
+
+def test_restricted_overlay_adds_the_namespace_alone() -> None:
+    overlay = by_name(kustomize(REPOSITORY / "manifests" / "overlays" / "restricted"))
+    namespace = overlay.pop(("Namespace", manifests.NAMESPACE))
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert overlay == by_name(kustomize(manifests.BASE))
+
+
+def test_base_moves_to_another_namespace(tmp_path: Path) -> None:
+    overlay = REPOSITORY / "manifests" / "base"
+    (tmp_path / "base").mkdir()
+    for path in overlay.iterdir():
+        (tmp_path / "base" / path.name).write_text(path.read_text())
+    (tmp_path / "kustomization.yaml").write_text("namespace: elsewhere\nresources: [base]\n")
+    documents = kustomize(tmp_path)
+    namespaced = [item for item in documents if item["kind"] != "CustomResourceDefinition"]
+    assert {item["metadata"]["namespace"] for item in namespaced} == {"elsewhere"}
+    (binding,) = [item for item in documents if item["kind"] == "RoleBinding"]
+    assert {subject["namespace"] for subject in binding["subjects"]} == {"elsewhere"}

@@ -1,0 +1,131 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from scripted_runner import ScriptedRunner
+
+from e2e.cluster import kind
+from e2e.cluster.archives import images_in, write_program_image
+from e2e.cluster.errors import ClusterError
+from e2e.cluster.kind import KindCluster
+
+NAME = "localhost/plato-sas/it:0.1.0"
+BOUND = json.dumps(
+    {"items": [{"metadata": {"name": n}, "status": {"phase": "Bound"}} for n in ("sas-inputs", "sas-products")]}
+)
+
+
+@pytest.fixture
+def cluster(runner: ScriptedRunner, tmp_path: Path) -> KindCluster:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text("")
+    runner.answers = {
+        ("get", "node"): "True",
+        ("get", "persistentvolumes"): '{"items": []}',
+        ("get", "persistentvolumeclaims"): BOUND,
+        ("get", "serviceaccounts"): "serviceaccount/default",
+    }
+    return KindCluster(
+        runner, cluster="c1", kubeconfig=kubeconfig, volumes=tmp_path / "volumes", binaries=Path("/bin-of-repo")
+    )
+
+
+def exists(runner: ScriptedRunner) -> None:
+    runner.answers[("get", "clusters")] = "other\nc1\n"
+
+
+def test_a_new_cluster_is_created_with_the_volumes(
+    cluster: KindCluster, runner: ScriptedRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2e.cluster.storage.VOLUMES", tmp_path / "volumes")
+    cluster.up()
+    (created,) = runner.having("create")
+    assert created[:3] == ["/bin-of-repo/kind", "create", "cluster"]
+    assert created[created.index("--name") + 1] == "c1"
+    assert created[created.index("--kubeconfig") + 1] == str(tmp_path / "kubeconfig")
+    assert created[created.index("--config") + 1] == "-"
+    config = yaml.safe_load(runner.inputs[runner.commands.index(created)])
+    assert config["networking"]["apiServerAddress"] == "127.0.0.1"
+    (mount,) = config["nodes"][0]["extraMounts"]
+    assert mount == {"hostPath": str(tmp_path / "volumes"), "containerPath": "/var/plato-sas/volumes"}
+    applied = runner.inputs[runner.commands.index(runner.having("apply")[0])]
+    assert "path: /var/plato-sas/volumes/products," in applied
+    assert (tmp_path / "kubeconfig").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_cluster_that_is_there_is_started_not_created(
+    cluster: KindCluster, runner: ScriptedRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2e.cluster.storage.VOLUMES", tmp_path / "volumes")
+    exists(runner)
+    cluster.up()
+    assert runner.having("create") == []
+    assert runner.having("docker", "start", "c1-control-plane")
+    assert runner.having("export", "kubeconfig")
+
+
+def test_a_broken_cluster_is_made_anew(
+    cluster: KindCluster, runner: ScriptedRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2e.cluster.storage.VOLUMES", tmp_path / "volumes")
+    exists(runner)
+    runner.answers[("docker", "start")] = ClusterError("No such container: c1-control-plane")
+    cluster.up()
+    verbs = [command[1] for command in runner.having("cluster", "c1")]
+    assert verbs == ["delete", "create"]
+
+
+def test_loading_gives_the_archive_to_kind_unless_the_node_has_it(
+    cluster: KindCluster, runner: ScriptedRunner, tmp_path: Path
+) -> None:
+    (tmp_path / "program").write_bytes(b"\x7fELF")
+    archive = tmp_path / "it.tar"
+    write_program_image(archive, tmp_path / "program", reference=NAME)
+    (image,) = images_in(archive)
+    assert cluster.load([archive]) == {image: True}
+    assert runner.having("load") == [
+        ["/bin-of-repo/kind", "load", "image-archive", "--name", "c1", str(archive)],
+    ]
+    runner.answers[("docker", "exec")] = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n" + "".join(
+        f"{name} t {image.digest} 1 MiB p io.cri-containerd.image=managed\n" for name in (NAME, image.pinned)
+    )
+    assert cluster.load([archive]) == {image: False}
+    assert len(runner.having("load")) == 1
+
+
+def test_only_folders_among_the_volumes_are_seen_by_the_node(cluster: KindCluster, tmp_path: Path) -> None:
+    assert cluster.node_path(tmp_path / "volumes" / "a") == Path("/var/plato-sas/volumes/a")
+    with pytest.raises(ClusterError, match="a kind node sees only folders in"):
+        cluster.node_path(tmp_path / "volumes" / ".." / "elsewhere")
+
+
+def test_down_deletes_the_own_cluster_and_keeps_the_products(
+    cluster: KindCluster, runner: ScriptedRunner, tmp_path: Path
+) -> None:
+    (tmp_path / "volumes").mkdir()
+    exists(runner)
+    cluster.down()
+    (deleted,) = runner.having("delete")
+    assert deleted[deleted.index("--name") + 1] == "c1"
+    assert (tmp_path / "volumes").exists()
+    cluster.down(purge=True)
+    assert not (tmp_path / "volumes").exists()
+
+
+def test_down_without_a_cluster_deletes_none(cluster: KindCluster, runner: ScriptedRunner) -> None:
+    cluster.down()
+    assert runner.having("delete") == []
+
+
+def test_the_status_of_a_stopped_node_says_so(cluster: KindCluster, runner: ScriptedRunner) -> None:
+    exists(runner)
+    state = {"Running": False, "Status": "exited", "Pid": 0, "StartedAt": "2026-01-02T03:04:05.678Z"}
+    runner.answers[("docker", "inspect")] = json.dumps([{"State": state}])
+    status = cluster.status()
+    assert not status.up
+    assert status.components[0].health == "its container is exited"
+
+
+def test_checkouts_have_clusters_of_their_own() -> None:
+    assert kind.cluster_name(Path("/a")) != kind.cluster_name(Path("/b"))

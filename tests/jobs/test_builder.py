@@ -1,0 +1,238 @@
+"""A stage as a Job: locked down, and with nothing in a module's sight but its own."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sas_samples import LIGHT_CURVE, UID, graph, output_of
+from sas_simulator import World
+
+from plato_sas.jobs.builder import build_job
+from plato_sas.jobs.stage import Site, StageRun
+from plato_sas.stager.description import Stage
+
+SITE = Site(stager_image="registry/stager:1")
+GRAPH = graph(
+    {"a": [], "b": ["a"]},
+    module_fields={
+        "a": {"command": ["run"], "args": ["--fast"], "timeout": "20m", "resources": {"scratch": "3Gi"}},
+        "b": {
+            "inputs": [{"name": output_of("a")}],
+            "parameters": [{"name": "note", "type": "string", "default": "plain"}],
+        },
+    },
+)
+
+
+def stage(step: str, **spec: Any) -> StageRun:
+    return World(GRAPH, **spec).run().stage(step)
+
+
+def pod(job: dict[str, Any]) -> dict[str, Any]:
+    return job["spec"]["template"]["spec"]
+
+
+def containers(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in [*pod(job)["initContainers"], *pod(job)["containers"]]}
+
+
+def fused() -> StageRun:
+    """Two steps in one pod, the second reading what the first makes."""
+    first, second = stage("a"), stage("b")
+    description = replace(first.description, steps=[*first.description.steps, *second.description.steps])
+    return replace(first, description=description, steps=(*first.steps, *second.steps))
+
+
+def test_stage_in_then_the_steps_in_order_then_publish() -> None:
+    job = build_job(fused(), SITE)
+    assert [one["name"] for one in pod(job)["initContainers"]] == ["stage-in", "step-a", "step-b"]
+    assert [one["name"] for one in pod(job)["containers"]] == ["publish"]
+
+
+@pytest.mark.parametrize("make", [lambda: stage("a"), fused])
+def test_every_container_meets_the_restricted_level(make: Any) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, rule by rule."""
+    job = build_job(make(), SITE)
+    spec = pod(job)
+    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & spec.keys()
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for volume in spec["volumes"]:
+        assert set(volume) - {"name"} <= {"persistentVolumeClaim", "emptyDir", "configMap", "projected"}
+    for container in containers(job).values():
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert security["readOnlyRootFilesystem"] is True
+        assert "privileged" not in security
+        assert "ports" not in container
+
+
+def test_no_container_can_speak_to_the_api_server() -> None:
+    spec = pod(build_job(stage("a"), SITE))
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+
+
+def test_a_module_sees_exactly_its_own_files() -> None:
+    one = stage("b")
+    mounts = containers(build_job(one, SITE))["step-b"]["volumeMounts"]
+    assert sorted(mounts, key=lambda mount: mount["mountPath"]) == [
+        {
+            "name": "products",
+            "mountPath": f"/sas/in/{output_of('a')}",
+            "subPath": f"q1/KIC6603624/a/{output_of('a')}.h5",
+            "readOnly": True,
+        },
+        {
+            "name": "products",
+            "mountPath": "/sas/out",
+            "subPath": f"q1/KIC6603624/.attempts/{one.description.id}/b",
+        },
+        {"name": "work", "mountPath": "/sas/params.json", "subPath": "b.params.json", "readOnly": True},
+        {"name": "scratch-b", "mountPath": "/tmp"},
+    ]
+
+
+def test_an_external_input_is_one_read_only_file() -> None:
+    mounts = containers(build_job(stage("a"), SITE))["step-a"]["volumeMounts"]
+    (light_curve,) = [mount for mount in mounts if mount["name"] == "inputs"]
+    assert light_curve == {
+        "name": "inputs",
+        "mountPath": f"/sas/in/{LIGHT_CURVE}",
+        "subPath": "q1/KIC6603624/lc.h5",
+        "readOnly": True,
+    }
+
+
+def test_in_a_fused_stage_no_module_reaches_anothers_folder() -> None:
+    by_name = containers(build_job(fused(), SITE))
+    for step in "ab":
+        mounts = by_name[f"step-{step}"]["volumeMounts"]
+        writable = [mount for mount in mounts if not mount.get("readOnly")]
+        assert {mount["mountPath"] for mount in writable} == {"/sas/out", "/tmp"}
+        for mount in mounts:
+            whole_volume = "subPath" not in mount
+            assert not whole_volume or mount["name"] == f"scratch-{step}"
+            assert "/KIC6603624/" in mount.get("subPath", "") or mount["name"] in ("work", f"scratch-{step}")
+
+
+def test_only_the_stager_sees_the_volumes() -> None:
+    by_name = containers(build_job(stage("a"), SITE))
+    stage_in = {mount["name"]: mount for mount in by_name["stage-in"]["volumeMounts"]}
+    assert stage_in.keys() == {"inputs", "products", "work"}
+    assert stage_in["inputs"]["readOnly"] is True
+    assert {mount["name"] for mount in by_name["publish"]["volumeMounts"]} == {"products", "work"}
+    volumes = {volume["name"]: volume for volume in pod(build_job(stage("a"), SITE))["volumes"]}
+    assert volumes["inputs"]["persistentVolumeClaim"] == {"claimName": "sas-inputs", "readOnly": True}
+
+
+def test_the_environment_is_the_contracts() -> None:
+    one = stage("a")
+    env = {item["name"]: item["value"] for item in containers(build_job(one, SITE))["step-a"]["env"]}
+    assert env.keys() == {"SAS_STAR", "SAS_CAMPAIGN", "SAS_STEP", "SAS_ATTEMPT", "SAS_SEED"}
+    assert (env["SAS_STAR"], env["SAS_CAMPAIGN"], env["SAS_STEP"], env["SAS_ATTEMPT"]) == (
+        "KIC6603624", "q1", "a", "1"
+    )  # fmt: skip
+    assert 0 <= int(env["SAS_SEED"]) < 2**32
+
+
+def test_an_image_runs_untouched_unless_the_catalogue_says_otherwise() -> None:
+    by_name = containers(build_job(fused(), SITE))
+    assert (by_name["step-a"]["command"], by_name["step-a"]["args"]) == (["run"], ["--fast"])
+    assert "command" not in by_name["step-b"]
+    assert "args" not in by_name["step-b"]
+
+
+def test_resources_and_deadline_come_from_the_catalogue() -> None:
+    job = build_job(stage("a"), SITE)
+    resources = containers(job)["step-a"]["resources"]
+    assert resources == {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "512Mi"}}
+    (scratch,) = [volume for volume in pod(job)["volumes"] if volume["name"] == "scratch-a"]
+    assert scratch["emptyDir"] == {"sizeLimit": "3Gi"}
+    assert 1200 < pod(job)["activeDeadlineSeconds"] <= 1200 + 900
+    assert pod(build_job(fused(), SITE))["activeDeadlineSeconds"] >= 1200 + 3600
+
+
+def test_the_job_never_retries_by_itself_except_after_a_disruption() -> None:
+    spec = build_job(stage("a"), SITE)["spec"]
+    assert spec["backoffLimit"] == 0
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule["action"] == "Ignore"
+    assert rule["onPodConditions"][0]["type"] == "DisruptionTarget"
+
+
+def test_a_job_belongs_to_its_star_and_can_be_found() -> None:
+    job = build_job(stage("b"), SITE)
+    (owner,) = job["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
+        "StarProcessing", "star-1", UID, True
+    )  # fmt: skip
+    labels = job["metadata"]["labels"]
+    assert labels["app.kubernetes.io/managed-by"] == "plato-sas-operator"
+    assert labels["plato-sas.io/step"] == "b"
+    assert labels["plato-sas.io/attempt"] == "1"
+    assert job["spec"]["template"]["metadata"]["labels"] == labels
+    assert all(len(value) <= 63 for value in labels.values())
+    assert job["metadata"]["namespace"] == "plato"
+
+
+def test_a_queue_label_is_passed_through_and_other_labels_are_not() -> None:
+    one = stage("a")
+    owner = replace(one.owner, labels={"kueue.x-k8s.io/queue-name": "night", "team": "x"})
+    labels = build_job(replace(one, owner=owner), SITE)["metadata"]["labels"]
+    assert labels["kueue.x-k8s.io/queue-name"] == "night"
+    assert "team" not in labels
+
+
+def test_container_and_volume_names_fit_for_the_longest_step() -> None:
+    name = "s" * 32
+    job = build_job(World(graph({name: []})).run().stage(name), SITE)
+    for one in [*containers(job), *(volume["name"] for volume in pod(job)["volumes"]), job["metadata"]["name"]]:
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", one)
+
+
+def test_the_same_stage_gives_the_same_job() -> None:
+    assert json.dumps(build_job(stage("b"), SITE)) == json.dumps(build_job(stage("b"), SITE))
+
+
+def expanded(value: str, known: dict[str, str]) -> str:
+    """Kubernetes' expansion of a container's env value: $(NAME) where known, $$ for a dollar."""
+    return re.sub(r"\$\$|\$\((\w+)\)", lambda m: "$" if m[0] == "$$" else known.get(m[1], m[0]), value)
+
+
+@pytest.mark.parametrize("note", ["plain", "$(SAS_STAGE)", "$$(HOME)", "a$$b", "$", 'quo"te'])
+def test_the_description_reaches_stage_in_as_it_was_written(note: str) -> None:
+    one = stage("b", parameters={"b": {"note": note}})
+    (variable,) = containers(build_job(one, SITE))["stage-in"]["env"]
+    received = Stage.from_json(expanded(variable["value"], {"SAS_STAGE": "?"}))
+    assert received == one.description
+    assert received.steps[0].parameters == {"note": note}
+
+
+def test_what_the_site_sets() -> None:
+    site = Site(
+        stager_image="registry/stager:2",
+        inputs_claim="in",
+        products_claim="out",
+        user=4242,
+        image_pull_policy="Always",
+        image_pull_secrets=("secret",),
+        node_selector=(("disk", "fast"),),
+        priority_class="low",
+    )
+    job = build_job(stage("a"), site)
+    spec = pod(job)
+    assert spec["securityContext"]["runAsUser"] == spec["securityContext"]["fsGroup"] == 4242
+    assert (spec["imagePullSecrets"], spec["nodeSelector"], spec["priorityClassName"]) == (
+        [{"name": "secret"}], {"disk": "fast"}, "low"
+    )  # fmt: skip
+    assert {one["imagePullPolicy"] for one in containers(job).values()} == {"Always"}
+    assert containers(job)["publish"]["image"] == "registry/stager:2"
+    claims = [v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v]
+    assert claims == ["in", "out"]
+    assert not {"imagePullSecrets", "nodeSelector", "priorityClassName"} & pod(build_job(stage("a"), SITE)).keys()

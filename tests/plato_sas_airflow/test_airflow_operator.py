@@ -1,0 +1,185 @@
+"""The operator and the trigger together on the real API server, without Airflow's own processes."""
+
+import asyncio
+import json
+import pkgutil
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow_testbed import Cluster, Task, until
+
+from plato_sas_airflow.operators.star_batch import StarBatchOperator, StarsFailed
+from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+MakeOperator = Callable[..., StarBatchOperator]
+
+
+@pytest.fixture
+def make_operator(connection: str, cluster: Cluster) -> MakeOperator:
+    def make(*stars: str, **changes: Any) -> StarBatchOperator:
+        given = {
+            "task_id": "stars",
+            "campaign": "Q1",
+            "pipeline": "sas-demo",
+            "namespace": cluster.namespace,
+            "kubernetes_conn_id": connection,
+            "report_seconds": 0.5,
+        }
+        return StarBatchOperator(stars=list(stars), **{**given, **changes})
+
+    return make
+
+
+def execute(operator: StarBatchOperator, task: Task) -> dict[str, Any]:
+    return operator.execute({"ti": task})  # type: ignore[typeddict-item]
+
+
+def deferred(operator: StarBatchOperator, task: Task) -> StarBatchTrigger:
+    """The trigger as the triggerer gets it: through its serialized form."""
+    with pytest.raises(TaskDeferred) as caught:
+        execute(operator, task)
+    assert caught.value.method_name == "execute_complete"
+    path, arguments = caught.value.trigger.serialize()
+    trigger: StarBatchTrigger = pkgutil.resolve_name(path)(**json.loads(json.dumps(arguments)))
+    return trigger
+
+
+async def fired(trigger: StarBatchTrigger) -> dict[str, Any]:
+    payloads = [event.payload async for event in trigger.run()]
+    assert len(payloads) == 1
+    payload: dict[str, Any] = payloads[0]
+    return payload
+
+
+def test_a_deferred_batch_comes_back_with_its_counts(cluster: Cluster, make_operator: MakeOperator) -> None:
+    operator, task = make_operator("KIC1", "KIC2"), Task()
+    trigger = deferred(operator, task)
+    assert cluster.names() == {"kic1-q1", "kic2-q1"}
+    for name in cluster.names():
+        cluster.set_state(name, "Succeeded")
+    result = operator.execute_complete({"ti": task}, asyncio.run(fired(trigger)))  # type: ignore[typeddict-item]
+    assert result == {"total": 2, "succeeded": 2, "failed": 0, "unfinished": 0, "failures": []}
+
+
+def test_failed_stars_fail_the_task_with_the_result_pushed(cluster: Cluster, make_operator: MakeOperator) -> None:
+    operator, task = make_operator("KIC1", "KIC2"), Task()
+    trigger = deferred(operator, task)
+    cluster.set_state("kic1-q1", "Succeeded")
+    cluster.set_state("kic2-q1", "Failed", steps=[{"name": "msap1", "state": "Failed", "exitCode": 4}])
+    event = asyncio.run(fired(trigger))
+    with pytest.raises(StarsFailed, match="1 of 2 stars succeeded, 1 failed"):
+        operator.execute_complete({"ti": task}, event)  # type: ignore[typeddict-item]
+    failure = task.pushed["return_value"]["failures"][0]
+    assert (failure["star"], failure["step"], failure["exit_code"]) == ("KIC2", "msap1", 4)
+
+
+def test_a_batch_out_of_time_is_cancelled(cluster: Cluster, make_operator: MakeOperator) -> None:
+    operator, task = make_operator("KIC1", timeout=timedelta(seconds=1)), Task()
+    event = asyncio.run(fired(deferred(operator, task)))
+    with pytest.raises(StarsFailed, match=r"1 had not finished in time \(1 of them cancelled\)"):
+        operator.execute_complete({"ti": task}, event)  # type: ignore[typeddict-item]
+    assert cluster.get("kic1-q1")["spec"]["desiredState"] == "Cancel"
+
+
+def test_bad_input_fails_the_task_for_good_and_applies_nothing(cluster: Cluster, make_operator: MakeOperator) -> None:
+    with pytest.raises(AirflowFailException, match=r"star '\.\./\.\./etc': star"):
+        execute(make_operator("KIC1", "../../etc"), Task())
+    assert cluster.names() == set()
+
+
+def test_a_retry_after_a_lost_worker_adopts_what_was_created(cluster: Cluster, make_operator: MakeOperator) -> None:
+    deferred(make_operator("KIC1"), Task(try_number=1))
+    uid = cluster.get("kic1-q1")["metadata"]["uid"]
+    deferred(make_operator("KIC1"), Task(try_number=2))
+    found = cluster.get("kic1-q1")
+    assert found["metadata"]["uid"] == uid
+    assert found["metadata"]["annotations"]["plato-sas.io/claim"].endswith("/2")
+
+
+def test_without_deferral_the_worker_waits(cluster: Cluster, make_operator: MakeOperator) -> None:
+    operator = make_operator("KIC1", deferrable=False)
+    results: list[Any] = []
+    worker = threading.Thread(target=lambda: results.append(execute(operator, Task())))
+    worker.start()
+    asyncio.run(until(lambda: "kic1-q1" in cluster.names()))
+    cluster.set_state("kic1-q1", "Succeeded")
+    worker.join(30)
+    assert results == [{"total": 1, "succeeded": 1, "failed": 0, "unfinished": 0, "failures": []}]
+
+
+def test_a_killed_worker_cancels_its_stars(cluster: Cluster, make_operator: MakeOperator) -> None:
+    operator = make_operator("KIC1", "KIC2", deferrable=False)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            execute(operator, Task())
+        except AirflowFailException as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    asyncio.run(until(lambda: len(cluster.names()) == 2))
+    cluster.set_state("kic1-q1", "Succeeded")
+    operator.on_kill()
+    worker.join(30)
+    assert [str(error) for error in errors] == ["killed; its unfinished stars were cancelled"]
+    states = {name: cluster.get(name)["spec"]["desiredState"] for name in cluster.names()}
+    assert states == {"kic1-q1": "Run", "kic2-q1": "Cancel"}
+
+
+@pytest.mark.parametrize(
+    ("state", "desired"), [("failed", "Cancel"), ("success", "Cancel"), (None, "Cancel"), ("deferred", "Run")]
+)
+def test_a_kill_cancels_unless_the_task_is_still_deferred(
+    cluster: Cluster,
+    make_operator: MakeOperator,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str | None,
+    desired: str,
+) -> None:
+    trigger = deferred(make_operator("KIC1"), Task())
+
+    async def present() -> str | None:
+        return state
+
+    monkeypatch.setattr(trigger, "_task_state", present)
+    asyncio.run(trigger.on_kill())
+    assert cluster.get("kic1-q1")["spec"]["desiredState"] == desired
+
+
+def test_a_kill_goes_on_although_airflow_cancels_it_again(
+    cluster: Cluster, make_operator: MakeOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trigger = deferred(make_operator("KIC1"), Task())
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        asked.set()
+        await answered.wait()
+        return "failed"
+
+    monkeypatch.setattr(trigger, "_task_state", slow)
+
+    async def kill() -> None:
+        killing = asyncio.create_task(trigger.on_kill())
+        await asked.wait()
+        for _ in range(3):
+            killing.cancel("user-action")
+            await asyncio.sleep(0)
+        answered.set()
+        await killing
+
+    asyncio.run(kill())
+    assert cluster.get("kic1-q1")["spec"]["desiredState"] == "Cancel"
+
+
+def test_a_kill_of_unknown_cause_leaves_the_stars_running(cluster: Cluster, make_operator: MakeOperator) -> None:
+    trigger = deferred(make_operator("KIC1"), Task())
+    asyncio.run(trigger.on_kill())  # outside of a triggerer nobody knows the task's state
+    assert cluster.get("kic1-q1")["spec"]["desiredState"] == "Run"
