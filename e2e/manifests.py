@@ -57,7 +57,9 @@ def stale() -> list[Path]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m e2e.manifests", description="Render manifests/base from the chart.")
+    parser = argparse.ArgumentParser(
+        prog="python -m e2e.manifests", description="Render manifests/base from the chart."
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of date")
     check: bool = parser.parse_args().check
     try:

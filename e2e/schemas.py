@@ -33,7 +33,15 @@ class SchemasUnavailable(Exception):
 
 def open_api() -> Schema:
     """The cluster's OpenAPI v2 document. Raises SchemasUnavailable."""
-    command = [BIN / "kubectl", "--kubeconfig", KUBECONFIG, "--request-timeout=30s", "get", "--raw", "/openapi/v2"]
+    command = [
+        str(BIN / "kubectl"),
+        "--kubeconfig",
+        str(KUBECONFIG),
+        "--request-timeout=30s",
+        "get",
+        "--raw",
+        "/openapi/v2",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise SchemasUnavailable(f"the cluster of {KUBECONFIG}: {done.stderr.strip()}")

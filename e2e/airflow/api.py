@@ -36,7 +36,7 @@ class RunResult:
 class AirflowApi:
     """A session of one user. The token is fetched at the first request, and again when it has run out."""
 
-    def __init__(self, url: str, user: str, password: str, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, url: str, user: str, password: str, timeout_seconds: float = 60.0) -> None:
         self.url = url
         self._credentials = {"username": user, "password": password}
         self._client = httpx.Client(base_url=url, timeout=timeout_seconds, trust_env=False)
@@ -89,11 +89,15 @@ class AirflowApi:
         return None if answer.status_code == 404 else self._content(answer)["value"]
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> list[str]:
-        """The lines of a task's log: the message of each entry."""
+        """The lines of a task's log: the message of each entry, and of the exception that it carries."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         answer = self._send("GET", path, headers={"Accept": "application/json"}, params={"full_content": "true"})
-        entries = self._content(answer)["content"]
-        return [entry if isinstance(entry, str) else str(entry.get("event", "")) for entry in entries]
+        lines: list[str] = []
+        for entry in self._content(answer)["content"]:
+            lines.append(entry if isinstance(entry, str) else str(entry.get("event", "")))
+            errors = entry.get("error_detail") if isinstance(entry, dict) else None
+            lines += [f"{error['exc_type']}: {error['exc_value']}" for error in errors or []]
+        return lines
 
     def run_page(self, dag_id: str, run_id: str) -> str:
         """The run's page in the browser."""

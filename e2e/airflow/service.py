@@ -4,7 +4,7 @@ import fcntl
 import shutil
 import subprocess
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -62,28 +62,32 @@ class AirflowService:
         return AirflowApi(self.url, USER, self.home.password())
 
     def up(self) -> None:
-        """Have Airflow running and healthy, its DAG parsed. Nothing is done where that is so already.
+        """Have Airflow running and healthy, its DAG parsed. Only what is missing is started.
 
         Raises AirflowServiceError with the end of the log that tells why it did not come up.
         """
         with self._exclusive():
-            if self._current() and not self._lacking(since=0.0):
-                return
-            if any(daemon.members() for daemon in self.daemons):
+            keep = {daemon.name for daemon in self.daemons if daemon.running()} if self._current() else set()
+            left = [daemon for daemon in self.daemons if daemon.name not in keep and daemon.members()]
+            if left:
                 with phase("Airflow: stopping what an earlier run left"):
-                    stop(self.daemons, _STOP_SECONDS)
-            self.home.write(free_port(self.home.port() or PREFERRED_PORT))
-            self._migrate()
-            self._start()
+                    stop(left, _STOP_SECONDS)
+            if not keep:
+                self.home.write(free_port(self.home.port() or PREFERRED_PORT))
+                self._migrate()
+                self.home.code.write_text(code_digest())
+            missing = [daemon for daemon in self.daemons if daemon.name not in keep]
+            if missing or self._lacking():
+                self._start(missing)
 
-    def _start(self) -> None:
-        """Start every component and wait until all of them are well."""
+    def _start(self, missing: Sequence[Daemon]) -> None:
+        """Start the missing components and wait until all are well."""
         began = time.time()
         environment = self.home.environment()
-        self.home.code.write_text(code_digest())
+        waiting = {daemon.name: daemon for daemon in missing}
+        fresh = {name.replace("-", "_") for name in waiting}
         with phase("Airflow: starting") as running:
-            waiting = {daemon.name: daemon for daemon in self.daemons}
-            lacking = [_API]
+            lacking = self._lacking(fresh, began)
             while lacking:
                 for daemon in list(waiting.values()):
                     # A task that the scheduler starts while there is no API server fails.
@@ -91,7 +95,8 @@ class AirflowService:
                         daemon.start([str(VENV_BIN / "airflow"), *_COMMANDS[daemon.name]], environment)
                         del waiting[daemon.name]
                 self._check_alive(waiting)
-                lacking = self._lacking(since=began)
+                time.sleep(_POLL_SECONDS)
+                lacking = self._lacking(fresh, began)
                 running.detail = f"waiting for {', '.join(lacking)}" if lacking else self.url
                 if lacking == [self._dag_lacking]:
                     self._check_imports(since=began)
@@ -100,7 +105,6 @@ class AirflowService:
                         f"Airflow is not ready after {_READY_SECONDS} s; not there: {', '.join(lacking)}; "
                         f"its logs are in {self.home.processes}"
                     )
-                time.sleep(_POLL_SECONDS)
 
     def down(self) -> None:
         """Stop every process; the database and the logs stay."""
@@ -122,7 +126,7 @@ class AirflowService:
             else:
                 lines[daemon.name] = f"stopped, left behind: {pids}" if pids else "stopped"
         if self.running():
-            lacking = self._lacking(since=0.0)
+            lacking = self._lacking()
             lines["health"] = f"waiting for {', '.join(lacking)}" if lacking else "healthy"
             lines["page"] = f"{self.url} (user {USER}, password in {self.home.passwords})"
         return lines
@@ -136,31 +140,35 @@ class AirflowService:
             yield
 
     def _current(self) -> bool:
-        """Every component runs, with the settings that a start would write now and with the present code."""
-        port = self.home.port()
+        """The API server runs, and a start would write the same settings now and load the same code."""
+        home, port = self.home, self.home.port()
         return (
-            self.running()
+            any(daemon.name == "api-server" and daemon.running() for daemon in self.daemons)
             and port is not None
-            and self.home.configuration.read_text() == self.home.render(port)
-            and self.home.code.exists()
-            and self.home.code.read_text() == code_digest()
+            and home.configuration.read_text() == home.render(port)
+            and home.code.exists()
+            and home.code.read_text() == code_digest()
         )
 
-    def _lacking(self, since: float) -> list[str]:
-        """What is not yet there, counting only signs of life after `since` (seconds since the epoch)."""
+    def _lacking(self, fresh: Container[str] = (), since: float = 0.0) -> list[str]:
+        """What is not yet there.
+
+        Of the components in `fresh` only signs of life after `since` (seconds since the epoch) count: the database
+        remembers those of the processes before them.
+        """
         with self.api() as api:
             try:
                 health = api.health()
-                lacking = [
-                    name.replace("_", " ")
-                    for name in _HEARTBEATS
-                    if health[name]["status"] != "healthy"
-                    or timestamp(health[name][f"latest_{name}_heartbeat"]) < since
-                ]
                 dag = api.dag(self.dag_id)
             except AirflowApiError:
                 return [_API]
-        if dag is None or dag["is_stale"] or timestamp(dag["last_parsed_time"]) < since:
+        lacking = []
+        for name in _HEARTBEATS:
+            seen = timestamp(health[name][f"latest_{name}_heartbeat"])
+            if health[name]["status"] != "healthy" or (name in fresh and seen < since):
+                lacking.append(name.replace("_", " "))
+        parsed = timestamp(dag["last_parsed_time"]) if dag is not None and not dag["is_stale"] else -1.0
+        if parsed < (since if "dag_processor" in fresh else 0.0):
             lacking.append(self._dag_lacking)
         return lacking
 

@@ -100,11 +100,11 @@ def references_of(star: str, inputs: Path) -> Mapping[str, Reference]:
     truth = inputs / star / "TRUTH.json"
     if truth.is_file():
         content = json.loads(truth.read_text())
-        known |= {key: {"value": content[key], "source": "simulation"} for key in _TRUTH if content.get(key)}
+        known |= {key: {"value": content[name], "source": "truth of the simulation"} for key, name in _TRUTH.items()}
     return {key: Reference(one["value"], one.get("uncertainty"), one["source"]) for key, one in known.items()}
 
 
-_TRUTH = ("nu_max", "delta_nu", "prot", "mass", "radius", "age")
+_TRUTH = {"nu_max": "nu_max_uhz", "delta_nu": "delta_nu_uhz", "mass": "mass_msun", "radius": "radius_rsun"}
 
 
 def table(found: Iterable[Row]) -> str:

@@ -65,19 +65,26 @@ class Builder:
 
     def _run(self, work: dict[str, Image], marks: dict[str, str], jobs: int) -> None:
         """Build `work`, each image after its bases, `jobs` at once; after a failure start nothing new."""
+        running: dict[Future[None], str] = {}
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                failures = self._run_in(pool, dict(work), marks, jobs)
+                failures = self._run_in(pool, running, dict(work), marks, jobs)
             except BaseException:
-                stop_all()
+                # Again and again: a thread may be about to start its program.
+                while wait(running, timeout=0.2).not_done:
+                    stop_all()
                 raise
         if failures:
             raise CommandFailed("\n".join(failures))
 
     def _run_in(
-        self, pool: ThreadPoolExecutor, waiting: dict[str, Image], marks: dict[str, str], jobs: int
+        self,
+        pool: ThreadPoolExecutor,
+        running: dict[Future[None], str],
+        waiting: dict[str, Image],
+        marks: dict[str, str],
+        jobs: int,
     ) -> list[str]:
-        running: dict[Future[None], str] = {}
         failures: list[str] = []
         while running or (waiting and not failures):
             unfinished = {*waiting, *running.values()}

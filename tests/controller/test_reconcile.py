@@ -1,4 +1,4 @@
-"""One star brought to its end through the API: refusals, the ordinary course, and an operator killed at every request."""
+"""Stars brought to their end through the API: the ordinary course, refusals, an operator killed at every request."""
 
 import asyncio
 from collections.abc import Mapping
@@ -377,6 +377,30 @@ def test_an_outcome_is_asked_for_where_the_pods_watch_is_behind() -> None:
 
     asyncio.run(scenario())
     assert states(world) == {"a": "Succeeded"}
+
+
+def test_a_job_that_exists_unknown_to_the_view_is_taken_over_not_lost() -> None:
+    world = cluster({"a": []})
+
+    async def scenario() -> None:
+        with pytest.raises(Killed):
+            await killed_at_the_first_job(world)
+        operator = OneOperator(world)
+        for job in world.all(JOB).values():
+            operator.view.drop(JOB, job)  # its watch is behind
+        world.watchers = []
+        await operator.reconcile()
+        await operator.reconcile()
+
+    asyncio.run(scenario())
+    assert world.status("kic1")["steps"][0]["attempt"] == 1
+    assert "retries" not in world.status("kic1")["steps"][0]
+    assert len(world.jobs_created) == 1
+
+
+async def killed_at_the_first_job(world: FakeCluster) -> None:
+    world.kill_after = 2  # the revision, then the Job
+    await OneOperator(world).reconcile()
 
 
 # With queue and workers

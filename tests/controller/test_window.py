@@ -33,11 +33,13 @@ def test_a_free_slot_wakes_the_most_urgent() -> None:
     gate.acquire("early", rank("early", created="2031"))
     gate.acquire("urgent", rank("urgent", priority=5, created="2033"))
     woken.clear()
-    for expected in ("urgent", "early", "late"):
-        holder = next(key for key in ("a", "urgent", "early", "late") if gate.holds(key))
+    ranks = [rank("urgent", 5, "2033"), rank("early", 0, "2031"), rank("late", 0, "2032")]
+    holder = "a"
+    for own in ranks:
         gate.release(holder)
-        assert woken[-1] == expected
-        assert gate.acquire(expected, rank(*{"urgent": ("urgent", 5, "2033"), "early": ("early", 0, "2031"), "late": ("late", 0, "2032")}[expected]))  # fmt: skip
+        holder = own[2]
+        assert woken[-1] == holder
+        assert gate.acquire(holder, own)
 
 
 def test_a_newcomer_does_not_overtake_who_waits() -> None:

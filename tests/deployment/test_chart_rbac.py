@@ -33,8 +33,8 @@ def requests(source: Path) -> set[Permission]:
             continue
         kind = node.args[0]
         assert isinstance(kind, ast.Name), f"{source.name}:{node.lineno}: the kind is not a plain name"
-        subresources = [arg.value for arg in node.args[3:] if isinstance(arg, ast.Constant)]
-        subresources += [word.value.value for word in node.keywords if word.arg == "subresource"]  # type: ignore[attr-defined]
+        given = [*node.args[3:], *(word.value for word in node.keywords if word.arg == "subresource")]
+        subresources = [str(value.value) for value in given if isinstance(value, ast.Constant)]
         # A loop's variable `kind` goes through all that is watched.
         kinds = WATCHED if kind.id == "kind" else (getattr(resources, kind.id),)
         found |= {permission(one, node.func.attr, *subresources) for one in kinds}

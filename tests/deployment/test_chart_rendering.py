@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from e2e import manifests
+from e2e.layout import REPOSITORY
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER
 from plato_sas.jobs.stage import Site
@@ -43,7 +44,7 @@ def test_packaged_chart_holds_the_crds(tmp_path: Any) -> None:
     manifests.helm("package", str(manifests.CHART), "--destination", str(tmp_path))
     (archive,) = tmp_path.glob("*.tgz")
     shown = manifests.helm("show", "crds", str(archive))
-    folder = manifests.REPOSITORY / "crds"
+    folder = REPOSITORY / "crds"
     crds = sorted(folder.glob("*.yaml"))
     assert crds
     for crd in crds:

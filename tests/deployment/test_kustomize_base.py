@@ -15,7 +15,7 @@ _HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 
 def kustomize(folder: Path) -> list[Document]:
-    command = [BIN / "kubectl", "kustomize", folder]
+    command = [str(BIN / "kubectl"), "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]

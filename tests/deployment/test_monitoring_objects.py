@@ -34,7 +34,8 @@ def series() -> dict[str, set[str]]:
 
 
 def panels() -> list[dict[str, Any]]:
-    return json.loads(DASHBOARD.read_text())["panels"]
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
 
 
 def dashboard_expressions() -> Iterator[str]:
@@ -92,7 +93,11 @@ def test_panels_are_complete_and_do_not_overlap() -> None:
         assert panel["description"]
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
-        covered = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        covered = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
         assert not cells & covered, panel["title"]
         cells |= covered
 
@@ -104,7 +109,9 @@ def test_config_map_holds_the_dashboard_unchanged(render: Any) -> None:
     assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
-@pytest.mark.parametrize("expression", ["plato_sas_stars", 'plato_sas_jobs{star="x"}', "sum by (star) (plato_sas_jobs)"])
+@pytest.mark.parametrize(
+    "expression", ["plato_sas_stars", 'plato_sas_jobs{star="x"}', "sum by (star) (plato_sas_jobs)"]
+)
 def test_check_finds_what_does_not_exist(expression: str) -> None:
     with pytest.raises(AssertionError):
         check(expression)

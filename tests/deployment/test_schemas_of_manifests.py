@@ -25,7 +25,7 @@ def location(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def kubeconform(location: str, text: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [BIN / "kubeconform", "-strict", "-summary", "-schema-location", location, *options, "-"]
+    command = [str(BIN / "kubeconform"), "-strict", "-summary", "-schema-location", location, *options, "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -71,7 +71,7 @@ def test_every_option_conforms(location: str) -> None:
 @pytest.mark.integration
 def test_kustomize_overlay_conforms(location: str) -> None:
     overlay = REPOSITORY / "manifests" / "overlays" / "restricted"
-    command = [BIN / "kubectl", "kustomize", overlay]
+    command = [str(BIN / "kubectl"), "kustomize", str(overlay)]
     text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     done = kubeconform(location, text)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -96,7 +96,10 @@ def test_wrong_documents_do_not_conform(location: str, document: Document, messa
 
 
 def test_strict_admits_only_named_fields() -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "object", "properties": {}}, "b": {"$ref": "#/definitions/B"}}}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "object", "properties": {}}, "b": {"$ref": "#/definitions/B"}},
+    }
     assert schemas.strict(schema) == {
         "type": "object",
         "additionalProperties": False,

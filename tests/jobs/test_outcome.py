@@ -181,7 +181,8 @@ def test_the_newest_pod_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"]
+    "reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+               "CreateContainerConfigError"]
 )  # fmt: skip
 def test_a_pod_that_is_held_up_says_why(reason: str) -> None:
     waiting = {"name": "step-a", "state": {"waiting": {"reason": reason, "message": "no such image: x"}}}

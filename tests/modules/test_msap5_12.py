@@ -36,7 +36,7 @@ def test_the_sun_is_the_sun(relation: RelationName) -> None:
 
 
 def test_kic_6603624_agrees_with_its_published_models() -> None:
-    # BASTA (LEGACY): 1.009 Msun, 1.150 Rsun, 7.82 Gyr. Bellinger's mass and radius come out 9 and 3.5 % high on this star.
+    # BASTA (LEGACY): 1.009 Msun, 1.150 Rsun, 7.82 Gyr. Bellinger's mass and radius come out 9 and 3.5 % high.
     assert MASS["classical"].evaluate(STAR).nominal_value == pytest.approx(1.009, rel=0.03)
     assert RADIUS["classical"].evaluate(STAR).nominal_value == pytest.approx(1.150, rel=0.01)
     assert MASS["bellinger2019"].evaluate(STAR).nominal_value == pytest.approx(1.009, rel=0.10)

@@ -7,7 +7,8 @@ from plato_sas.plan.acceptance import problems
 GRAPH = graph(
     {"a": [], "b": ["a"]},
     module_fields={
-        "a": {"parameters": [{"name": "snr", "type": "number", "default": 3, "minimum": 0}, {"name": "n", "type": "integer", "default": 1}]},
+        "a": {"parameters": [{"name": "snr", "type": "number", "default": 3, "minimum": 0},
+                             {"name": "n", "type": "integer", "default": 1}]},
     },
 )  # fmt: skip
 

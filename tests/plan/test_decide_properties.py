@@ -12,7 +12,7 @@ from plato_sas.api import StarProcessingStatus, StarState, StepState
 from plato_sas.plan.decide import StartStage, decide
 from plato_sas.plan.graph import Graph
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # 6 infrastructure retries + 3 temporary + 2 of memory + the first, over at most 6 steps; each takes a few rounds.
 ROUNDS = 6 * 12 * 4
 

@@ -1,5 +1,6 @@
 """A pipeline and its modules: what makes a sound graph, and how an unsound one is described."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_cycle_is_shown() -> None:
     assert around[0] == around[-1]
     assert set(around) == {"a", "b", "c"}
     waits_for = {"a": "c", "b": "a", "c": "b"}
-    assert all(waits_for[one] == other for one, other in zip(around, around[1:], strict=False))
+    assert all(waits_for[one] == other for one, other in pairwise(around))
 
 
 def test_a_step_cannot_read_its_own_output() -> None:

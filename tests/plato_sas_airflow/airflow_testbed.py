@@ -77,11 +77,11 @@ class Task(SimpleNamespace):
         self.pushed[key] = value
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for a condition. Raises TimeoutError when it does not come true."""
+async def until(condition: Callable[[], bool], seconds: float = 20.0, every: float = 0.05) -> None:
+    """Look `every` so many seconds until a condition is true. Raises TimeoutError when it does not come true."""
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(condition):  # noqa: ASYNC110  (it is another process that changes)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every)
 
 
 class Listening:

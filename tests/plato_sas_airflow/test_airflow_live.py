@@ -12,8 +12,8 @@ from e2e.airflow import AirflowApi, AirflowService
 from e2e.airflow.service import DEMO_DAG
 from e2e.airflow.settings import Home
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.timeout(400)]
-_RUN_SECONDS = 120
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.timeout(600)]
+_RUN_SECONDS = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def state_of(api: AirflowApi, run_id: str, task_id: str = "stars") -> str | None
 
 
 async def deferred(api: AirflowApi, run_id: str) -> None:
-    await until(lambda: state_of(api, run_id) == "deferred", _RUN_SECONDS)
+    await until(lambda: state_of(api, run_id) == "deferred", _RUN_SECONDS, every=0.5)
 
 
 async def test_a_run_counts_its_stars_and_tells_why_one_failed(api: AirflowApi, cluster: Cluster) -> None:
@@ -80,7 +80,9 @@ async def test_a_task_marked_failed_cancels_its_stars(api: AirflowApi, cluster: 
     await deferred(api, run_id)
     cluster.set_state("kic1-q1", "Succeeded")
     # The triggerer has the trigger once it has logged a count.
-    await until(lambda: any("1 done" in line for line in api.task_log(DEMO_DAG, run_id, "stars")), _RUN_SECONDS)
+    await until(
+        lambda: any("1 done" in line for line in api.task_log(DEMO_DAG, run_id, "stars")), _RUN_SECONDS, every=1
+    )
     api.set_task_state(DEMO_DAG, run_id, "stars", "failed")
     await until(lambda: cluster.get("kic2-q1")["spec"]["desiredState"] == "Cancel", 60)
     assert cluster.get("kic1-q1")["spec"]["desiredState"] == "Run"

@@ -18,7 +18,7 @@ logger = logging.getLogger(NAME)
 
 FIT_LOW, FIT_HIGH, FIT_STEP = 50.0, 8000.0, 0.2
 """uHz. Below the first, msap1's long-term filter and rotation rule; above the second nothing oscillates. A bin of
-0.2 uHz is a tenth of pySYD's own smoothing before the autocorrelation, and keeps four years of data as quick as a quarter."""
+0.2 uHz is a tenth of pySYD's own smoothing before the autocorrelation, and keeps four years as quick as a quarter."""
 MAX_NYQUIST_SHARE = 0.98
 """The spectrum next to the Nyquist frequency mirrors itself: not searched."""
 CERTAIN = 1e-10

@@ -23,7 +23,7 @@ MIN_SIGNIFICANCE = 3.0
 """Height of the degree-2 ridge over its spread among the realisations, below which nothing is published."""
 
 CURVATURES = np.linspace(0.0, 0.008, 9)
-"""Relative rise of Delta nu from one order to the next; it grows as stars evolve (Mosser et al. 2013, A&A 550, A126)."""
+"""Relative rise of Delta nu from one order to the next; it grows as stars evolve (Mosser et al. 2013)."""
 STRETCHES = np.linspace(-0.003, 0.003, 7)
 """Relative changes of Delta nu tried: the ridges weigh the orders in another way than the autocorrelation does."""
 GAPS = np.linspace(0.02, 0.12, 51)
@@ -139,7 +139,7 @@ def _fit(collapsed: FloatArray, start: Parameters) -> Parameters | None:
     low = (0.0, 0.0, 0.0, 0.0, position - 0.05, 0.40, 0.01, 0.5 / N_BINS)
     high = (np.inf, np.inf, np.inf, np.inf, position + 0.05, 0.55, 0.14, 0.05)
     try:
-        fitted, _ = curve_fit(_ridges, _AXIS, collapsed, p0=start, bounds=(low, high), max_nfev=300)
+        fitted, _ = curve_fit(_ridges, _AXIS, collapsed, p0=start, bounds=(low, high), max_nfev=100)
     except (RuntimeError, ValueError):
         return None
     for i in (4, 5, 6, 7):

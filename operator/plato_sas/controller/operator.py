@@ -49,7 +49,7 @@ class Operator:
 
     async def prime(self) -> None:
         """List everything once. Nothing is decided before: a Job not yet seen would be taken for lost."""
-        for kind in reversed(WATCHED):  # Jobs and pods before the stars that they belong to
+        for kind in WATCHED:  # stars before their Jobs: a Job newer than its star's status is understood
             self._view.replace(kind, await self._client.list(kind))
         for name in self._view.stars():
             self._queue.add(name)

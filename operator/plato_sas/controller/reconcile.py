@@ -17,6 +17,7 @@ from plato_sas.controller.view import View
 from plato_sas.controller.window import AdmissionWindow
 from plato_sas.jobs import outcome
 from plato_sas.jobs.names import JOB_NAME_LABEL
+from plato_sas.plan import acceptance
 from plato_sas.plan.attempts import parse_time
 from plato_sas.plan.decide import Decision, Observed, decide
 from plato_sas.plan.graph import Graph, GraphInvalid
@@ -67,19 +68,11 @@ class Reconciler:
             await self._write(stored, processing, waiting(processing, "ProductsInUse", message, self._clock()))
             return None
         try:
-            revision, graph = await self._revisions.pinned(processing)
+            revision, graph = await self._accepted(processing)
         except GraphInvalid as error:
-            status = rejected(processing, error.reason, error.problems, self._clock())
-            await self._write(stored, processing, status)
+            await self._write(stored, processing, rejected(processing, error.reason, error.problems, self._clock()))
             return None
-        except ValidationError as error:
-            problems = [f"StarPipeline {processing.spec.pipeline}: {one['msg']}" for one in error.errors()]
-            await self._write(stored, processing, rejected(processing, "PipelineInvalid", problems, self._clock()))
-            return None
-        except NotFound:
-            problems = [f"status.revision: ControllerRevision {processing.status.revision!r} was deleted"]
-            await self._write(stored, processing, rejected(processing, "RevisionLost", problems, self._clock()))
-            return None
+        await self._revisions.pin(revision)
         decision = await self._decide(processing, revision, graph)
         await self._actuator.execute(decision.actions)
         await self._write(stored, processing, decision.status)
@@ -88,6 +81,23 @@ class Reconciler:
         if not running and not decision.needs_slot:
             self._window.release(name)
         return decision.again_after
+
+    async def _accepted(self, processing: StarProcessing) -> tuple[str, Graph]:
+        """The star's revision and graph. Raises GraphInvalid where the star cannot run."""
+        spec, pinned = processing.spec, processing.status.revision
+        try:
+            revision, graph = await self._revisions.of(processing)
+        except ValidationError as error:
+            problems = [f"StarPipeline {spec.pipeline}: {one['msg']}" for one in error.errors()]
+            raise GraphInvalid("PipelineInvalid", problems) from error
+        except NotFound:
+            lost = f"status.revision: ControllerRevision {pinned!r} was deleted"
+            raise GraphInvalid("RevisionLost", [lost]) from None
+        problems = acceptance.problems(spec, graph)
+        if problems and pinned is None:
+            # Nothing is pinned: the pipeline may be mended as well as the star.
+            raise GraphInvalid("SpecInvalid", problems)
+        return revision, graph
 
     def _rival(self, name: str, stored: Document) -> str | None:
         """An older unfinished star that writes to the same folder; two at once would mix their products."""

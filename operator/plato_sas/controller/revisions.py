@@ -1,6 +1,7 @@
 """The pinned graph of each star: taken from the catalogue on acceptance, from its ControllerRevision afterwards."""
 
 from contextlib import suppress
+from typing import Any
 
 from plato_sas.api import GROUP, ScienceModuleSpec, StarPipelineSpec, StarProcessing
 from plato_sas.controller.client import AlreadyExists, KubeClient
@@ -10,6 +11,8 @@ from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER
 from plato_sas.plan.graph import Graph, GraphInvalid, build_graph
 from plato_sas.plan.revision import load_revision, revision_content, revision_name
 
+Document = dict[str, Any]
+
 
 class Revisions:
     """Graphs by revision; equal graphs are shared by all stars."""
@@ -18,42 +21,50 @@ class Revisions:
         self._client = client
         self._view = view
         self._graphs: dict[str, Graph] = {}
+        self._unpinned: dict[str, Document] = {}  # ControllerRevisions that no star has needed yet
 
-    async def pinned(self, processing: StarProcessing) -> tuple[str, Graph]:
-        """The revision that a star runs with and its graph. Raises GraphInvalid, or NotFound if it was deleted."""
+    async def of(self, processing: StarProcessing) -> tuple[str, Graph]:
+        """The revision that a star runs, or would run, with and its graph.
+
+        Raises GraphInvalid, or NotFound if the star's revision was deleted.
+        """
         name = processing.status.revision
         if name is None:
-            return await self._pin(processing.spec.pipeline)
+            return self._current(processing.spec.pipeline)
         if name not in self._graphs:
             revision = await self._client.get(REVISION, name)
             self._graphs[name] = load_revision(processing.spec.pipeline, revision["data"])
         return name, self._graphs[name]
 
-    async def _pin(self, pipeline: str) -> tuple[str, Graph]:
+    async def pin(self, name: str) -> None:
+        """Have the revision stored before a star's status names it. Raises ApiError."""
+        body = self._unpinned.get(name)
+        if body is not None:
+            with suppress(AlreadyExists):
+                await self._client.create(REVISION, body)
+            self._unpinned.pop(name, None)
+
+    def _current(self, pipeline: str) -> tuple[str, Graph]:
+        """The graph as pipeline and catalogue are now."""
         stored = self._view.pipeline(pipeline)
         if stored is None:
             raise GraphInvalid("PipelineNotFound", [f"spec.pipeline: there is no StarPipeline {pipeline!r}"])
         spec = StarPipelineSpec.model_validate(stored["spec"])
-        modules = {}
-        for step in spec.steps:
-            module = self._view.module(step.module)
-            if module is not None:
-                modules[step.module] = ScienceModuleSpec.model_validate(module["spec"])
+        used = {step.module: self._view.module(step.module) for step in spec.steps}
+        modules = {
+            name: ScienceModuleSpec.model_validate(module["spec"])
+            for name, module in used.items()
+            if module is not None
+        }
         content = revision_content(spec, modules)
         name = revision_name(pipeline, content)
         if name not in self._graphs:
-            graph = build_graph(pipeline, spec, modules)
-            body = {
+            self._graphs[name] = build_graph(pipeline, spec, modules)
+            self._unpinned[name] = {
                 "apiVersion": "apps/v1",
                 "kind": "ControllerRevision",
-                "metadata": {
-                    "name": name,
-                    "labels": {MANAGED_BY_LABEL: MANAGER, f"{GROUP}/pipeline": pipeline},
-                },
+                "metadata": {"name": name, "labels": {MANAGED_BY_LABEL: MANAGER, f"{GROUP}/pipeline": pipeline}},
                 "revision": 1,
                 "data": content,
             }
-            with suppress(AlreadyExists):
-                await self._client.create(REVISION, body)
-            self._graphs[name] = graph
         return name, self._graphs[name]

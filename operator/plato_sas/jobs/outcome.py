@@ -171,6 +171,8 @@ def _failure(job: Document, pod: Document | None) -> Failure:
     if pod is None or not terminal(pod):
         name = job["metadata"]["name"]
         return Failure(FailureClass.INFRASTRUCTURE, "PodLost", f"the pod of Job {name} is gone")
+    if pod["status"].get("reason") == "Evicted":
+        return _evicted(pod)
     for container in _container_statuses(pod):
         terminated = container.get("state", {}).get("terminated")
         if terminated and terminated["exitCode"] != 0:
@@ -180,6 +182,22 @@ def _failure(job: Document, pod: Document | None) -> Failure:
     if reason == "DeadlineExceeded":
         return _timed_out(pod, None)
     return Failure(FailureClass.INFRASTRUCTURE, reason, message)
+
+
+def _evicted(pod: Document) -> Failure:
+    """The kubelet put the pod out: for the node's sake, or because the module filled its scratch."""
+    message = str(pod["status"].get("message", ""))
+    if "emptyDir" in message:
+        return Failure(FailureClass.SCIENCE, "ScratchFull", message, _last_step(pod))
+    return Failure(FailureClass.INFRASTRUCTURE, "Evicted", message, _last_step(pod))
+
+
+def _last_step(pod: Document) -> str | None:
+    """The step that was running, or had run last."""
+    begun = [
+        names.container_step(str(one["name"])) for one in _container_statuses(pod) if "waiting" not in one["state"]
+    ]
+    return next((step for step in reversed(begun) if step is not None), None)
 
 
 def _container_failure(pod: Document, container: str, terminated: Document) -> Failure:

@@ -94,4 +94,6 @@ def _readable(error: str) -> str:
     """The checker's first line without its prefixes and positions, which refer to the rewritten text."""
     first = error.splitlines()[0]
     text = re.sub(r"^INVALID_ARGUMENT:\s*ERROR:\s*<input>:\d+:\d+:\s*|\s*\[INVALID_ARGUMENT\]$", "", first)
+    if "(double, int)" in text or "(int, double)" in text:
+        text += " (write a whole number as 3.0 beside a fact of type number)"
     return re.sub(r"facts_([a-z0-9D]+)__", lambda match: f"facts['{match[1].replace('D', '-')}'].", text)

@@ -1,0 +1,44 @@
+"""One operator in a namespace of its own for the whole session; everything of it goes afterwards."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import connect, ensure_storage
+from e2e.install.release import install, uninstall
+from e2e.kubernetes import kubectl
+from e2e.tests.site import Site
+
+NAMESPACE = "plato-e2e"
+# Short, so that a test can see finished Jobs go.
+JOB_TTL_SECONDS = 20
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs the platform."""
+    for item in items:
+        item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """The operator, installed by the chart as a site would."""
+    platform = connect()
+    assert platform.status().up, "the test platform is not up: make cluster"
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s", timeout=130)
+    inputs, products = ensure_storage(platform, NAMESPACE)
+    for folder in (inputs, products):
+        _empty(folder)
+    install(NAMESPACE, values=(f"controller.jobTtlSeconds={JOB_TTL_SECONDS}",))
+    yield Site(NAMESPACE, inputs, products)
+    uninstall(NAMESPACE)
+    kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
+    volumes = [f"persistentvolume/{NAMESPACE}-{claim}" for claim in ("sas-inputs", "sas-products")]
+    kubectl("delete", *volumes, "--ignore-not-found", "--timeout=30s")
+
+
+def _empty(folder: Path) -> None:
+    for item in folder.iterdir():
+        shutil.rmtree(item) if item.is_dir() else item.unlink()

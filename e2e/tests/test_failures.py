@@ -1,0 +1,111 @@
+"""Modules that fail: what the user sees, what is tried again, and that the other stars go on."""
+
+import pytest
+
+from e2e.kubernetes import kubectl
+from e2e.tests.conftest import JOB_TTL_SECONDS
+from e2e.tests.site import Site, condition, states, steps, until
+
+
+@pytest.fixture(scope="module")
+def chain(site: Site) -> str:
+    """one -> two, and beside them `aside`."""
+    site.synthetic("source", outputs=["IDP_A"], retry={"temporary": 2})
+    site.synthetic("sink", inputs=["IDP_A"], outputs=["IDP_B"])
+    site.synthetic("hungry", outputs=["IDP_A"], resources={
+        "cpu": "50m", "memory": "48Mi", "memoryCap": "192Mi", "scratch": "16Mi"})  # fmt: skip
+    two = {"name": "two", "module": "sink", "inputs": [{"name": "IDP_A", "step": "one"}]}
+    site.pipeline("chain", [{"name": "one", "module": "source"}, two, {"name": "aside", "module": "source"}])
+    site.pipeline("hungry", [{"name": "one", "module": "hungry"}])
+    return "chain"
+
+
+def test_a_failed_module_is_told_with_its_exit_code_and_last_lines(site: Site, chain: str) -> None:
+    trouble = "flux: the light curve has no quarter 7"
+    site.start("sick", pipeline=chain, parameters={"one": {"exit_code": 3, "message": trouble}})
+    site.start("healthy", pipeline=chain)
+    sick, healthy = site.finished("sick"), site.finished("healthy")
+
+    assert healthy["state"] == "Succeeded"
+    assert sick["state"] == "Failed"
+    assert sick["step"] == "one"
+    assert states(sick) == {"one": "Failed", "aside": "Succeeded", "two": "Skipped"}
+    one = steps(sick)["one"]
+    assert (one["exitCode"], one["attempt"], one["reason"]) == (3, 1, "ModuleFailed")
+    assert one["message"] == trouble
+    assert steps(sick)["two"]["reason"] == "UpstreamFailed"
+    assert trouble in condition(sick, "Complete")["message"]
+    told = until(
+        lambda: next((text for text in [site.describe("sick")] if "StepFailed" in text.partition("Events:")[2]), None),
+        "an event about the failure", 30,
+    )  # fmt: skip
+    assert f"one: ModuleFailed (exit code 3): {trouble}" in told
+    assert site.published("sick") == {"aside"}
+
+
+def test_a_temporary_failure_is_tried_again(site: Site, chain: str) -> None:
+    site.start("wobbly", pipeline=chain, parameters={"one": {"exit_code": 75, "failures": 1}})
+    status = site.finished("wobbly")
+    assert status["state"] == "Succeeded"
+    assert steps(status)["one"]["attempt"] == 2
+    assert steps(status)["one"]["retries"] == {"Temporary": 1}
+    assert site.manifest("wobbly", "one")["attempt"] == 2
+
+
+def test_a_module_out_of_memory_gets_more_up_to_its_cap(site: Site, chain: str) -> None:
+    site.start("plump", pipeline="hungry", parameters={"one": {"memory_mib": 70}})
+    site.start("obese", pipeline="hungry", parameters={"one": {"memory_mib": 400}})
+    plump, obese = site.finished("plump"), site.finished("obese")
+    assert plump["state"] == "Succeeded"
+    assert steps(plump)["one"]["retries"] == {"OutOfMemory": 1}
+    assert obese["state"] == "Failed"
+    assert steps(obese)["one"]["reason"] == "OOMKilled"
+    assert steps(obese)["one"]["exitCode"] == 137
+    assert steps(obese)["one"]["attempt"] == 3  # 48, 96, 192 MiB
+
+
+def test_cancelling_stops_the_jobs(site: Site, chain: str) -> None:
+    site.start("unwanted", pipeline=chain, parameters={"one": {"sleep_s": 120}})
+    site.in_state("unwanted", "one", "Running")
+    site.patch("unwanted", {"desiredState": "Cancel"})
+    status = site.finished("unwanted", 60)
+    assert status["state"] == "Cancelled"
+    assert states(status)["two"] == "Cancelled"
+    until(lambda: not [job for job in site.jobs("unwanted") if "completionTime" not in job["status"]], "no Job", 60)
+    assert "one" not in site.published("unwanted")
+
+
+def test_suspending_starts_nothing_new_and_resuming_goes_on(site: Site, chain: str) -> None:
+    site.start("paused", pipeline=chain, desiredState="Suspend")
+    until(lambda: site.star("paused").get("status", {}).get("state") == "Suspended", "suspended", 30)
+    assert site.jobs("paused") == []
+    site.patch("paused", {"desiredState": "Run"})
+    assert site.finished("paused")["state"] == "Succeeded"
+
+
+def test_finished_jobs_stay_for_their_logs_and_then_go(site: Site, chain: str) -> None:
+    site.start("tidy", pipeline=chain, parameters={"one": {"message": "a line for the log"}})
+    site.finished("tidy")
+    job = next(one["metadata"]["name"] for one in site.jobs("tidy") if "-one-" in one["metadata"]["name"])
+    assert "a line for the log" in kubectl("logs", f"job/{job}", "-c", "step-one", namespace=site.namespace)
+    until(lambda: not site.jobs("tidy"), "Jobs gone", JOB_TTL_SECONDS + 60)
+    assert site.star("tidy")["status"]["state"] == "Succeeded"
+
+
+def test_a_deleted_star_takes_its_jobs_along(site: Site, chain: str) -> None:
+    site.start("gone", pipeline=chain, parameters={"one": {"sleep_s": 120}})
+    site.in_state("gone", "one", "Running")
+    kubectl("delete", "sp", "gone", namespace=site.namespace)
+    until(lambda: not site.jobs("gone"), "Jobs gone", 60)
+
+
+def test_a_second_star_on_the_same_products_waits_for_the_first(site: Site, chain: str) -> None:
+    site.start("tree", pipeline=chain, parameters={"one": {"sleep_s": 6}})
+    site.in_state("tree", "one", "Running")
+    spec = {"star": "tree", "campaign": "e2e", "pipeline": chain}
+    site.apply("StarProcessing", "tree-again", spec)
+    waiting = until(lambda: site.star("tree-again").get("status"), "a status", 30)
+    assert condition(waiting, "Complete")["reason"] == "ProductsInUse"
+    assert "'tree'" in condition(waiting, "Complete")["message"]
+    assert site.finished("tree")["state"] == "Succeeded"
+    assert site.finished("tree-again")["state"] == "Succeeded"

@@ -1,0 +1,74 @@
+"""The operator dies in mid-run, again and again: nothing is run twice, nothing is lost."""
+
+import os
+import signal
+from pathlib import Path
+
+from e2e.kubernetes import get
+from e2e.tests.site import Site, states, steps, until
+
+STARS = [f"survivor-{index}" for index in range(4)]
+STEPS = ["one", "two", "three"]
+KILLS = 4
+
+
+def test_the_operator_is_killed_in_mid_run(site: Site) -> None:
+    site.synthetic("begin", outputs=["IDP_A"])
+    site.synthetic("carry", inputs=["IDP_A"], outputs=["IDP_A"])
+    carried = [{"name": "two", "from": "one"}, {"name": "three", "from": "two"}]
+    following = [
+        {"name": one["name"], "module": "carry", "inputs": [{"name": "IDP_A", "step": one["from"]}]} for one in carried
+    ]
+    site.pipeline("three-steps", [{"name": "one", "module": "begin"}, *following])
+    for star in STARS:
+        site.start(star, pipeline="three-steps", parameters={"one": {"sleep_s": 2}})
+    created: dict[str, set[str]] = {}
+    killed = 0
+
+    def progress() -> int:
+        for star in STARS:
+            created.setdefault(star, set()).update(job["metadata"]["uid"] for job in site.jobs(star))
+        return sum(
+            state == "Succeeded" for star in STARS for state in states(site.star(star).get("status", {})).values()
+        )
+
+    total = len(STARS) * len(STEPS)
+    while killed < KILLS:
+        wanted = killed * total // KILLS
+        until(lambda wanted=wanted: progress() >= wanted or None, f"{wanted} steps done", 180)  # type: ignore[misc]
+        os.kill(_operator_process(site), signal.SIGKILL)
+        killed += 1
+    for star in STARS:
+        status = site.finished(star, 240)
+        progress()
+        assert status["state"] == "Succeeded", status
+        assert states(status) == dict.fromkeys(STEPS, "Succeeded")
+        # One Job a step, ever: the attempt that ran is the first, and it is the one published.
+        assert [steps(status)[step]["attempt"] for step in STEPS] == [1, 1, 1]
+        assert [site.manifest(star, step)["attempt"] for step in STEPS] == [1, 1, 1]
+        assert len(created[star]) == len(STEPS)
+    restarts = get("pods", "--selector=app.kubernetes.io/name=plato-sas", namespace=site.namespace)
+    assert sum(one["status"]["containerStatuses"][0]["restartCount"] for one in restarts) >= KILLS
+
+
+def _operator_process(site: Site) -> int:
+    """The process on this machine that is the operator's container, once it runs."""
+
+    def look() -> int | None:
+        pods = get("pods", "--selector=app.kubernetes.io/name=plato-sas", namespace=site.namespace)
+        uids = [pod["metadata"]["uid"] for pod in pods]
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and _is_operator(folder, uids):
+                return int(folder.name)
+        return None
+
+    return until(look, "the operator's process", 120)
+
+
+def _is_operator(process: Path, pod_uids: list[str]) -> bool:
+    try:
+        groups = (process / "cgroup").read_text().replace("_", "-")
+        command = (process / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"plato_sas.controller" in command and any(uid in groups for uid in pod_uids)
