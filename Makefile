@@ -83,6 +83,8 @@ format: venv ## Format the Python code
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-.PHONY: crds
-crds: venv ## Generate crds/ from the models
+.PHONY: generate
+generate: venv ## Generate crds/ from the models and manifests/base from the chart
 	$(PYTHON) -m plato_sas.api.crd crds
+	$(PYTHON) -m e2e.toolchain helm
+	$(PYTHON) -m e2e.manifests

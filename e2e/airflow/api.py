@@ -54,6 +54,17 @@ class AirflowApi:
         """Status and latest heartbeat of every component."""
         return self._json("GET", "/api/v2/monitor/health", authenticated=False)
 
+    def warm_up(self, timeout_seconds: float) -> None:
+        """Make the API server build the routes that tasks use.
+
+        It does so at their first request, and answers nobody meanwhile: for seconds, or half a minute where the
+        processor is busy, which is longer than a task waits.
+        """
+        try:
+            self._client.get("/execution/health", timeout=timeout_seconds).raise_for_status()
+        except httpx.HTTPError as error:
+            raise AirflowApiError(f"GET {self.url}/execution/health: {error or type(error).__name__}") from error
+
     def dag(self, dag_id: str) -> Json | None:
         """What Airflow knows of a DAG, or None before it was parsed."""
         answer = self._send("GET", f"/api/v2/dags/{dag_id}")

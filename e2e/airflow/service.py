@@ -64,7 +64,8 @@ class AirflowService:
     def up(self) -> None:
         """Have Airflow running and healthy, its DAG parsed. Only what is missing is started.
 
-        Raises AirflowServiceError with the end of the log that tells why it did not come up.
+        Raises AirflowServiceError with the end of the log that tells why it did not come up, AirflowApiError when the
+        API server fails, and ProcessError when a process can be neither started nor stopped.
         """
         with self._exclusive():
             keep = {daemon.name for daemon in self.daemons if daemon.running()} if self._current() else set()
@@ -89,6 +90,9 @@ class AirflowService:
         with phase("Airflow: starting") as running:
             lacking = self._lacking(fresh, began)
             while lacking:
+                if "scheduler" in waiting and _API not in lacking:
+                    with self.api() as api:
+                        api.warm_up(_READY_SECONDS)
                 for daemon in list(waiting.values()):
                     # A task that the scheduler starts while there is no API server fails.
                     if daemon.name != "scheduler" or _API not in lacking:

@@ -149,7 +149,7 @@ class Home:
             },
             "scheduler": {"scheduler_idle_sleep_time": "0.5", "enable_health_check": "False"},
             "triggerer": {"capacity": "100"},
-            # The default of 5 s fails tasks where images are built at the same time on two cores.
+            # With the default of 5 s tasks fail where images are built at the same time on two cores.
             "workers": {"execution_api_timeout": "60"},
             "logging": {"base_log_folder": str(self.logs), "colored_console_log": "False"},
             "usage_data_collection": {"enabled": "False"},

@@ -81,9 +81,8 @@ class Buildah:
             digest.unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove working containers, their mounts, temporary files and images without a name."""
+        """Remove working containers, their mounts and temporary files; finished layers stay for the next build."""
         self._remove_containers()
-        run_text([*self._buildah, "rmi", "--prune", "--force"], timeout=300)
 
     def _make_debian(self, log: Path) -> None:
         folder = self._scratch / "debian"

@@ -36,8 +36,12 @@ class Builder:
             stale = [name for name in chosen if name in names and not self._current(chosen[name], marks[name])]
             if stale:
                 self._say(f"engine {self._engine.name}; out of date: {', '.join(stale)}")
-                self._engine.prepare()
-                self._run(self._work(chosen, stale, marks), marks, jobs)
+                try:
+                    self._engine.prepare()
+                    self._run(self._work(chosen, stale, marks), marks, jobs)
+                except BaseException:
+                    self._engine.clean()
+                    raise
             for name in names:
                 if name not in stale:
                     self._say(f"{name}: up to date")

@@ -31,7 +31,7 @@ class Engine(Protocol):
         """Write the image to an archive and return its digest (``sha256:...``)."""
 
     def clean(self) -> None:
-        """Remove left-over containers, mounts and images without a name."""
+        """Remove what builds that failed or crashed left behind."""
 
 
 def choose(name: str, folder: Path) -> Engine:

@@ -47,7 +47,7 @@ def test_a_star_that_could_be_a_path_is_refused_at_admission(site: Site, star: s
         ("spec.inputs", {"inputs": {"DP1": {"path": "../../etc/passwd"}}}),
         ("spec.parameters", {"parameters": {"one": {"sleep_s": 0.5}}}),
         ("spec.desiredState", {"desiredState": "Stop"}),
-        ("spec.wishes", {"wishes": "many"}),
+        ("wishes", {"wishes": "many"}),
     ],
 )
 def test_a_malformed_spec_is_refused_at_admission(site: Site, field: str, spec: Document) -> None:

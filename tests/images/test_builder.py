@@ -26,6 +26,7 @@ class NotingEngine:
     def __init__(self, broken: str = "") -> None:
         self.broken = broken
         self.built: list[str] = []
+        self.cleaned = False
         self.storage: dict[str, str] = {}
         self.most_at_once = 0
         self._now = 0
@@ -60,7 +61,7 @@ class NotingEngine:
         return "sha256:0"
 
     def clean(self) -> None:
-        pass
+        self.cleaned = True
 
 
 @pytest.fixture
@@ -138,8 +139,10 @@ def test_an_emptied_storage_alone_rebuilds_nothing(repository: Path) -> None:
 
 
 def test_a_failure_is_told_and_the_good_image_is_kept(repository: Path) -> None:
+    broken = NotingEngine(broken="two")
     with pytest.raises(CommandFailed, match="two: no compiler"):
-        build(repository, NotingEngine(broken="two"))
+        build(repository, broken)
+    assert broken.cleaned
     engine = NotingEngine()
     build(repository, engine)
     assert "two" in engine.built

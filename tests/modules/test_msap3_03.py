@@ -99,7 +99,7 @@ def test_noise_gives_the_false_alarms_that_the_probability_says() -> None:
     patterns = (find_regular_pattern(a_spectrum(0.0, seed), 2200.0, 2800.0) for seed in range(40))
     alarms = [pattern.false_alarm for pattern in patterns if pattern is not None]
     assert len(alarms) == 40
-    # The windows overlap, so the probability is cautious: fewer alarms than its face value, and never a certain one.
+    # Three standard deviations of the number of alarms that the probability says.
     assert sum(alarm < 0.1 for alarm in alarms) <= 0.1 * 40 + 3 * np.sqrt(40 * 0.1 * 0.9)
     assert min(alarms) > 1e-4
     assert max(alarms) > 0.3

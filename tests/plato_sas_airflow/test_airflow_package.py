@@ -75,7 +75,7 @@ def test_an_operators_batch_is_the_same_for_every_try_but_for_its_claim() -> Non
     operator = StarBatchOperator(
         task_id="stars", stars='["KIC1"]', campaign="Q1", pipeline="sas-demo", namespace="plato"
     )
-    first, second = (operator.batch({"ti": Task(try_number=number)}) for number in (1, 2))  # type: ignore[typeddict-item]
+    first, second = (operator.batch({"ti": Task(try_number=number)}) for number in (1, 2))
     assert first.id == second.id
     assert first.claim != second.claim
     assert first.names() == {"kic1-q1": "KIC1"}

@@ -109,10 +109,10 @@ def choose(classifier: Classifier, candidates: Candidates) -> Choice:
     return Choice(float(score[0]), float(period[0]), uncertainty, method)
 
 
-def activity_index(time: FloatArray, flux: FloatArray, period: float) -> tuple[float, float]:
+def activity_index(time: FloatArray, flux: FloatArray, period: float) -> tuple[float, float | None]:
     """S_ph and its standard deviation (ppm): the mean scatter of segments of five periods, less the photon noise.
 
-    Mathur et al. 2014, A&A 562, A124.
+    Mathur et al. 2014, A&A 562, A124. One segment has no standard deviation.
     """
     _, _, series = sp.compute_sph(time, flux, period, return_timeseries=True, correct_noise=True)
-    return float(np.nanmean(series)), float(np.nanstd(series))
+    return float(np.nanmean(series)), float(np.nanstd(series)) if series.size > 1 else None

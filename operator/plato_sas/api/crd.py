@@ -154,7 +154,7 @@ def crd(model: type[ApiModel], plural: str, short: str, columns: list[Column]) -
 def documents() -> dict[str, str]:
     """File name to YAML text, for every kind."""
     return {
-        f"{plural}.yaml": "# Generated from plato_sas.api by `make crds`; edit the models instead.\n"
+        f"{plural}.yaml": "---\n# Generated from plato_sas.api by `make generate`; edit the models instead.\n"
         + yaml.safe_dump(crd(model, plural, short, columns), sort_keys=False, width=110)
         for model, plural, short, columns in KINDS
     }
@@ -169,7 +169,7 @@ def main() -> int:
     if arguments.check:
         stale = [name for name, text in documents().items() if not _holds(folder / name, text)]
         for name in stale:
-            print(f"{folder / name} is not as generated from the models; run `make crds`", file=sys.stderr)
+            print(f"{folder / name} is not as generated from the models; run `make generate`", file=sys.stderr)
         return 1 if stale else 0
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in documents().items():

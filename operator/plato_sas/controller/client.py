@@ -53,7 +53,7 @@ class KubeClient:
             insecure=not configuration.verify_ssl,
             certificate_path=configuration.cert_file,
             private_key_path=configuration.key_file,
-            token=token.removeprefix("Bearer ") if token else None,
+            token=token.split()[-1] if token else None,  # without its prefix, "Bearer" or "bearer"
         )
 
     async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
