@@ -10,6 +10,7 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, task
 
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
+from plato_sas_airflow.progress import StarFailure
 
 DEMO_STARS = ["kic-6603624", "kic-3733735", "kic-8006161", "kic-10644253", "psls-0001"]
 
@@ -59,13 +60,7 @@ def plato_sas_demo() -> None:
             return
         log.info("%d of %d stars succeeded, %d failed", result["succeeded"], result["total"], result["failed"])
         for failure in result["failures"]:
-            log.info(
-                "%s: %s at step %s: %s",
-                failure["star"],
-                failure["state"],
-                failure["step"],
-                failure["message"],
-            )
+            log.info("%s", StarFailure(**failure).text())
 
     summary(batch.output)  # type: ignore[arg-type]
 

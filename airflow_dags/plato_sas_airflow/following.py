@@ -61,6 +61,11 @@ class BatchFollower:
         self._resource_version: str | None = None
         self._healthy_at = clock()
 
+    async def look(self) -> BatchResult:
+        """List the batch once; the result may have unfinished stars. Raises ApiException when the server refuses."""
+        await self._relist()
+        return self.progress.result()
+
     async def follow(self, seconds: float | None = None, resource_version: str | None = None) -> BatchResult:
         """Return when every star has ended, or `seconds` have passed (some are then unfinished in the result).
 

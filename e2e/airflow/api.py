@@ -100,9 +100,14 @@ class AirflowApi:
         return None if answer.status_code == 404 else self._content(answer)["value"]
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> list[str]:
-        """The lines of a task's log: the message of each entry, and of the exception that it carries."""
+        """The lines of a task's log: the message of each entry, and of the exception that it carries.
+
+        None before the try has begun.
+        """
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         answer = self._send("GET", path, headers={"Accept": "application/json"}, params={"full_content": "true"})
+        if answer.status_code == 404:
+            return []
         lines: list[str] = []
         for entry in self._content(answer)["content"]:
             lines.append(entry if isinstance(entry, str) else str(entry.get("event", "")))

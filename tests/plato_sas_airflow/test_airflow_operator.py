@@ -35,8 +35,12 @@ def make_operator(connection: str, cluster: Cluster) -> MakeOperator:
     return make
 
 
+def context(task: Task) -> Any:
+    return {"ti": task}
+
+
 def execute(operator: StarBatchOperator, task: Task) -> dict[str, Any]:
-    return operator.execute({"ti": task})
+    return operator.execute(context(task))
 
 
 def deferred(operator: StarBatchOperator, task: Task) -> StarBatchTrigger:
@@ -62,7 +66,7 @@ def test_a_deferred_batch_comes_back_with_its_counts(cluster: Cluster, make_oper
     assert cluster.names() == {"kic1-q1", "kic2-q1"}
     for name in cluster.names():
         cluster.set_state(name, "Succeeded")
-    result = operator.execute_complete({"ti": task}, asyncio.run(fired(trigger)))
+    result = operator.execute_complete(context(task), asyncio.run(fired(trigger)))
     assert result == {"total": 2, "succeeded": 2, "failed": 0, "unfinished": 0, "failures": []}
 
 
@@ -73,7 +77,7 @@ def test_failed_stars_fail_the_task_with_the_result_pushed(cluster: Cluster, mak
     cluster.set_state("kic2-q1", "Failed", steps=[{"name": "msap1", "state": "Failed", "exitCode": 4}])
     event = asyncio.run(fired(trigger))
     with pytest.raises(StarsFailed, match="1 of 2 stars succeeded, 1 failed"):
-        operator.execute_complete({"ti": task}, event)
+        operator.execute_complete(context(task), event)
     failure = task.pushed["return_value"]["failures"][0]
     assert (failure["star"], failure["step"], failure["exit_code"]) == ("KIC2", "msap1", 4)
 
@@ -82,8 +86,14 @@ def test_a_batch_out_of_time_is_cancelled(cluster: Cluster, make_operator: MakeO
     operator, task = make_operator("KIC1", timeout=timedelta(seconds=1)), Task()
     event = asyncio.run(fired(deferred(operator, task)))
     with pytest.raises(StarsFailed, match=r"1 had not finished in time \(1 of them cancelled\)"):
-        operator.execute_complete({"ti": task}, event)
+        operator.execute_complete(context(task), event)
     assert cluster.get("kic1-q1")["spec"]["desiredState"] == "Cancel"
+
+
+def test_a_batch_that_was_done_before_does_not_wait(cluster: Cluster, make_operator: MakeOperator) -> None:
+    deferred(make_operator("KIC1"), Task())
+    cluster.set_state("kic1-q1", "Succeeded")
+    assert execute(make_operator("KIC1"), Task(run_id="another"))["succeeded"] == 1
 
 
 def test_bad_input_fails_the_task_for_good_and_applies_nothing(cluster: Cluster, make_operator: MakeOperator) -> None:

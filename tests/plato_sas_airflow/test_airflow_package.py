@@ -6,6 +6,7 @@ import json
 import pkgutil
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
@@ -75,7 +76,8 @@ def test_an_operators_batch_is_the_same_for_every_try_but_for_its_claim() -> Non
     operator = StarBatchOperator(
         task_id="stars", stars='["KIC1"]', campaign="Q1", pipeline="sas-demo", namespace="plato"
     )
-    first, second = (operator.batch({"ti": Task(try_number=number)}) for number in (1, 2))
+    contexts: list[Any] = [{"ti": Task(try_number=number)} for number in (1, 2)]
+    first, second = map(operator.batch, contexts)
     assert first.id == second.id
     assert first.claim != second.claim
     assert first.names() == {"kic1-q1": "KIC1"}

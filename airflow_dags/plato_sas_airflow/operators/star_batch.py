@@ -143,10 +143,12 @@ class StarBatchOperator(BaseOperator):
         async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
             try:
                 await self._apply(client, batch)
+                follower = BatchFollower(client, batch, self.log, self.report_seconds)
                 if self.deferrable:
-                    return None
-                seconds = None if self.timeout is None else self.timeout.total_seconds()
-                return await BatchFollower(client, batch, self.log, self.report_seconds).follow(seconds)
+                    # Nothing is left to wait for where all stars were done before.
+                    result = await follower.look()
+                    return None if result.unfinished else result
+                return await follower.follow(None if self.timeout is None else self.timeout.total_seconds())
             except asyncio.CancelledError:
                 number = await client.cancel_batch(batch)
                 self.log.info("Killed: cancelled %d unfinished stars", number)

@@ -26,7 +26,7 @@ def main() -> int:
     time.sleep(float(parameters.get("sleep_s", 0)))
     hoard = bytearray(int(parameters.get("memory_mib", 0)) << 20)
     if hoard:
-        hoard[:: 4096] = b"x" * len(hoard[:: 4096])
+        hoard[::4096] = b"x" * len(hoard[::4096])
     if message := parameters.get("message"):
         print(message, file=sys.stderr)
     if int(os.environ["SAS_ATTEMPT"]) <= int(parameters.get("failures", 1_000_000)):

@@ -128,6 +128,9 @@ class _Binder:
         if optional and not declared.optional:
             problems.append(f"{here}.optional: the module cannot do without this input")
         if given.external is not None:
+            if optional:
+                # Whether the file is there is known only in the pod, whose mounts are fixed by then.
+                problems.append(f"{here}.optional: an external product must be there; say false, or leave it out")
             if given.external not in self.externals:
                 problems.append(f"{here}.external: {given.external!r} is not in spec.externals")
             return BoundInput(given.name, optional, external=given.external)
