@@ -18,7 +18,7 @@ RELEASE = "plato-sas"
 KUBERNETES = "1.36.0"
 """For `helm template` alone, which asks no cluster: a helm built with `go install` takes Kubernetes 1.20 there."""
 
-_HEADER = "# Generated from charts/plato-sas by `make manifests`; edit the chart instead.\n"
+_HEADER = "# Generated from charts/plato-sas by `make generate`; edit the chart instead.\n"
 # What only Helm needs, and where it says from which template a document came.
 _HELM_ONLY = re.compile(
     r"^(\s+helm\.sh/(chart|resource-policy):.*|\s+app\.kubernetes\.io/managed-by: Helm|# Source: .*)\n", re.MULTILINE
@@ -71,7 +71,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for path in old:
-        print(f"{path.relative_to(REPOSITORY)} is out of date: run `make manifests`", file=sys.stderr)
+        print(f"{path.relative_to(REPOSITORY)} is out of date: run `make generate`", file=sys.stderr)
     return 1 if old else 0
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sas_samples import NOW, module, pipeline, processing
 
 from plato_sas.api import (
     API_VERSION,
@@ -19,6 +18,7 @@ from plato_sas.api import (
     amount,
     seconds,
 )
+from sas_samples import NOW, module, pipeline, processing
 
 
 def star(**spec: Any) -> StarProcessing:

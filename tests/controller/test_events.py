@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from sas_samples import NOW, UID, processing
-
 from plato_sas.api import StarProcessingStatus
 from plato_sas.controller.events import Note, event_body, notes
+from sas_samples import NOW, UID, processing
 
 
 def status(state: str = "Running", *steps: dict[str, Any], **fields: Any) -> StarProcessingStatus:

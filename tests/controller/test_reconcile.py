@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sas_cluster import FakeCluster, Killed
-from sas_samples import dag
 
 from plato_sas.controller.actuator import Actuator
 from plato_sas.controller.client import ApiError
@@ -18,6 +16,8 @@ from plato_sas.controller.settings import Settings
 from plato_sas.controller.view import View
 from plato_sas.controller.window import AdmissionWindow
 from plato_sas.jobs.stage import Site
+from sas_cluster import FakeCluster, Killed
+from sas_samples import dag
 
 SITE = Site(stager_image="stager:1")
 DIAMOND: Mapping[str, list[str]] = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}

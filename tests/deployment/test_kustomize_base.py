@@ -40,7 +40,7 @@ def test_base_equals_the_chart() -> None:
 
 
 def test_generated_files_are_up_to_date() -> None:
-    assert [str(path.relative_to(REPOSITORY)) for path in manifests.stale()] == [], "run `make manifests`"
+    assert [str(path.relative_to(REPOSITORY)) for path in manifests.stale()] == [], "run `make generate`"
 
 
 def test_restricted_overlay_adds_the_namespace_alone() -> None:

@@ -1,6 +1,7 @@
 """What the tests of the test platform share."""
 
 import pytest
+
 from scripted_runner import ScriptedRunner
 
 

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripted_runner import ScriptedRunner
 
 from e2e.cluster import kind
 from e2e.cluster.archives import images_in, write_program_image
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind import KindCluster
+from scripted_runner import ScriptedRunner
 
 NAME = "localhost/plato-sas/it:0.1.0"
 BOUND = json.dumps(

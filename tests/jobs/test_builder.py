@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sas_samples import LIGHT_CURVE, UID, graph, output_of
-from sas_simulator import World
 
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.stage import Site, StageRun
 from plato_sas.stager.description import Stage
+from sas_samples import LIGHT_CURVE, UID, graph, output_of
+from sas_simulator import World
 
 SITE = Site(stager_image="registry/stager:1")
 GRAPH = graph(

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from sas_samples import NOW, graph
-from sas_simulator import World
 
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.outcome import Attempt, AttemptState, Failure, FailureClass, attempt, finished, terminal
 from plato_sas.jobs.stage import Site
 from plato_sas.stager.messages import Problem, Published, PublishedStep, StagedIn
+from sas_samples import NOW, graph
+from sas_simulator import World
 
 LATER = "2030-01-01T00:01:00Z"
 JOB = build_job(World(graph({"a": []})).run().stage("a"), Site(stager_image="stager"))

@@ -1,8 +1,7 @@
 """Whether a star fits its pipeline; every problem names its field."""
 
-from sas_samples import LIGHT_CURVE, graph, processing
-
 from plato_sas.plan.acceptance import problems
+from sas_samples import LIGHT_CURVE, graph, processing
 
 GRAPH = graph(
     {"a": [], "b": ["a"]},

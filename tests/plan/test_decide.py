@@ -1,11 +1,11 @@
 """What is done about one star, scenario by scenario."""
 
 import pytest
-from sas_samples import LIGHT_CURVE, graph, output_of
-from sas_simulator import NODE_LOST, OUT_OF_MEMORY, TEMPORARY, Bad, Ok, Outcome, Outcomes, World
 
 from plato_sas.api import StarState, StepState
 from plato_sas.plan.decide import ReleaseJob, StartStage, StopJob
+from sas_samples import LIGHT_CURVE, graph, output_of
+from sas_simulator import NODE_LOST, OUT_OF_MEMORY, TEMPORARY, Bad, Ok, Outcome, Outcomes, World
 
 DIAMOND = graph({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]})
 CHAIN = graph({"a": [], "b": ["a"], "c": ["b"]})

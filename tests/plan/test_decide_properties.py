@@ -5,12 +5,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sas_samples import graph, output_of
-from sas_simulator import NODE_LOST, OUT_OF_MEMORY, TEMPORARY, Bad, Ok, Outcome, World
 
 from plato_sas.api import StarProcessingStatus, StarState, StepState
 from plato_sas.plan.decide import StartStage, decide
 from plato_sas.plan.graph import Graph
+from sas_samples import graph, output_of
+from sas_simulator import NODE_LOST, OUT_OF_MEMORY, TEMPORARY, Bad, Ok, Outcome, World
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # 6 infrastructure retries + 3 temporary + 2 of memory + the first, over at most 6 steps; each takes a few rounds.

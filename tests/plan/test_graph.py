@@ -4,9 +4,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from sas_samples import LIGHT_CURVE, dag, graph, module, pipeline
 
 from plato_sas.plan.graph import GraphInvalid, build_graph
+from sas_samples import LIGHT_CURVE, dag, graph, module, pipeline
 
 
 def refused(steps: list[dict[str, Any]], modules: dict[str, Any], **fields: Any) -> GraphInvalid:
@@ -48,11 +48,12 @@ SOURCE = module()
         ),
         (
             [
+                {"name": "s", "module": "source"},
                 {
                     "name": "a",
                     "module": "reader",
-                    "inputs": [{"name": "IN", "external": LIGHT_CURVE, "optional": True}],
-                }
+                    "inputs": [{"name": "IN", "step": "s", "output": "OUT", "optional": True}],
+                },
             ],
             "StarPipeline p: spec.steps[a].inputs[IN].optional: the module cannot do without this input",
         ),
@@ -161,9 +162,18 @@ def test_an_output_may_feed_an_input_of_another_name() -> None:
 def test_a_pipeline_may_insist_on_an_input_that_the_module_can_do_without(
     written: dict[str, bool], optional: bool
 ) -> None:
-    steps = [{"name": "a", "module": "loose", "inputs": [{"name": "IN", "external": LIGHT_CURVE, **written}]}]
-    built = build_graph("p", pipeline(steps), {"loose": LOOSE})
+    steps = [
+        {"name": "s", "module": "source"},
+        {"name": "a", "module": "loose", "inputs": [{"name": "IN", "step": "s", "output": "OUT", **written}]},
+    ]
+    built = build_graph("p", pipeline(steps), {"loose": LOOSE, "source": SOURCE})
     assert built.step("a").inputs[0].optional is optional
+
+
+def test_an_external_product_must_be_there() -> None:
+    steps = [{"name": "a", "module": "loose", "inputs": [{"name": "IN", "external": LIGHT_CURVE}]}]
+    with pytest.raises(GraphInvalid, match=r"inputs\[IN\]\.optional: an external product must be there"):
+        build_graph("p", pipeline(steps), {"loose": LOOSE})
 
 
 def test_an_optional_input_may_be_left_unconnected() -> None:

@@ -2,9 +2,8 @@
 
 import json
 
-from sas_samples import dag, graph, module
-
 from plato_sas.plan.revision import load_revision, revision_content, revision_name
+from sas_samples import dag, graph, module
 
 EDGES = {"a": [], "b": ["a"]}
 

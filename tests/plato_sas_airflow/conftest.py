@@ -13,8 +13,8 @@ os.environ.setdefault("AIRFLOW_HOME", str(Path(__file__).resolve().parents[2] / 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
-from airflow_testbed import CONNECTION, KUBECONFIG, REPOSITORY, Cluster, kubectl
 
+from airflow_testbed import CONNECTION, KUBECONFIG, REPOSITORY, Cluster, kubectl
 from plato_sas_airflow.batch import Batch
 
 

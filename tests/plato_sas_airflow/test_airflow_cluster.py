@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from airflow_testbed import Cluster, Listening, failed_stars, until
 
+from airflow_testbed import Cluster, Listening, failed_stars, until
 from plato_sas_airflow.adoption import Action
 from plato_sas_airflow.batch import Batch
 from plato_sas_airflow.client import ApplyError, StarProcessingClient

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from airflow_testbed import KUBECONFIG, LOCAL, Cluster, until
 
+from airflow_testbed import KUBECONFIG, LOCAL, Cluster, until
 from e2e.airflow import AirflowApi, AirflowService
 from e2e.airflow.service import DEMO_DAG
 from e2e.airflow.settings import Home

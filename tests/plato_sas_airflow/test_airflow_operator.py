@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from airflow_testbed import Cluster, Task, until
 
+from airflow_testbed import Cluster, Task, until
 from plato_sas_airflow.operators.star_batch import StarBatchOperator, StarsFailed
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
 

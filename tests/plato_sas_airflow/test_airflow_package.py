@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow_testbed import REPOSITORY, Task
 
 import plato_sas_airflow
+from airflow_testbed import REPOSITORY, Task
 from plato_sas_airflow.batch import Batch
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger

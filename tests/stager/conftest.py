@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sas_pod import Pod
 
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from sas_pod import LIGHT_CURVE, Pod, digest, reading, step
 
 from plato_sas.stager.__main__ import main
 from plato_sas.stager.description import (
@@ -22,6 +21,7 @@ from plato_sas.stager.messages import (
     parse_published,
     parse_staged_in,
 )
+from sas_pod import LIGHT_CURVE, Pod, digest, reading, step
 
 
 def command(pod: Pod, action: str, stage: Stage | None = None, **env: str) -> subprocess.CompletedProcess[str]:

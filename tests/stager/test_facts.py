@@ -4,7 +4,6 @@ import json
 import os
 
 import pytest
-from sas_pod import Pod, step, unpublished
 
 from plato_sas.stager.description import (
     FactDescription,
@@ -14,6 +13,7 @@ from plato_sas.stager.messages import (
     parse_problem,
 )
 from plato_sas.stager.publish import publish
+from sas_pod import Pod, step, unpublished
 
 
 def facts(pod: Pod, text: str | bytes) -> None:

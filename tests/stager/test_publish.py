@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from sas_pod import LIGHT_CURVE, Pod, digest, step, unpublished
 
 from plato_sas.stager.description import (
     OutputDescription,
@@ -12,6 +11,7 @@ from plato_sas.stager.messages import (
     Problem,
 )
 from plato_sas.stager.publish import publish
+from sas_pod import LIGHT_CURVE, Pod, digest, step, unpublished
 
 
 def test_a_published_step_is_its_outputs_and_a_manifest(pod: Pod) -> None:

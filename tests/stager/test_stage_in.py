@@ -5,7 +5,6 @@ import os
 from dataclasses import replace
 
 import pytest
-from sas_pod import LIGHT_CURVE, Pod, digest, reading, step
 
 from plato_sas.stager.description import (
     InputDescription,
@@ -18,6 +17,7 @@ from plato_sas.stager.messages import (
 )
 from plato_sas.stager.publish import publish
 from plato_sas.stager.stage_in import stage_in
+from sas_pod import LIGHT_CURVE, Pod, digest, reading, step
 
 
 def refused(pod: Pod, *steps: StepDescription) -> Problem:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sas_samples import REVISION, processing
-
 from plato_sas.api import StarProcessingStatus, StarState, StepState, StepStatus
 from plato_sas.jobs.outcome import Attempt, AttemptState, Failure, FailureClass
 from plato_sas.jobs.stage import StageRun
 from plato_sas.plan.decide import Decision, Observed, ReleaseJob, StartStage, StopJob, decide
 from plato_sas.plan.graph import Graph
 from plato_sas.stager.messages import PublishedStep
+from sas_samples import REVISION, processing
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ def main() -> int:
         hoard[::4096] = b"x" * len(hoard[::4096])
     if message := parameters.get("message"):
         print(message, file=sys.stderr)
-    if int(os.environ["SAS_ATTEMPT"]) <= int(parameters.get("failures", 1_000_000)):
-        if code := int(parameters.get("exit_code", 0)):
-            return code
+    code = int(parameters.get("exit_code", 0))
+    if code and int(os.environ["SAS_ATTEMPT"]) <= int(parameters.get("failures", 1_000_000)):
+        return code
     if not parameters.get("silent", False):
         for name in arguments.output:
             (root / "out" / name).write_text("\n".join(content) + "\n")

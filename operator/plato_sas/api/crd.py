@@ -86,6 +86,8 @@ def structural(schema: Schema, definitions: dict[str, Schema], defaults: bool) -
         }
     if "items" in schema:
         result["items"] = structural(schema["items"], definitions, defaults)
+    if isinstance(schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = structural(schema["additionalProperties"], definitions, defaults)
     if "patternProperties" in schema:
         ((pattern, values),) = schema["patternProperties"].items()
         result["additionalProperties"] = structural(values, definitions, defaults)
