@@ -4,7 +4,7 @@ from typing import Any
 
 from e2e.kubernetes import get
 
-_LABEL_STATES = {"Succeeded": "done", "Skipped": "skipped", "Failed": "FAILED", "Reused": "reused", "Running": "runs"}
+_LABELS = {"Succeeded": "done", "Skipped": "skipped", "Failed": "FAILED", "Running": "runs", "Waiting": "waits"}
 
 
 class StarProgress:
@@ -25,11 +25,13 @@ class StarProgress:
 
     def _show_step(self, star: str, step: dict[str, Any], progress: str) -> None:
         state = step["state"]
+        if state == "Running" and step.get("reason"):
+            state = "Waiting"
         if state == "Pending" or self._seen.get((star, step["name"])) == state:
             return
         self._seen[star, step["name"]] = state
         reason = f" ({step['reason']})" if step.get("reason") else ""
-        print(f"  {star:<14} {step['name']:<10} {_LABEL_STATES.get(state, state)}{reason}  [{progress}]", flush=True)
+        print(f"  {star:<14} {step['name']:<10} {_LABELS.get(state, state)}{reason}  [{progress}]", flush=True)
 
 
 def processings(namespace: str, campaign: str) -> list[dict[str, Any]]:

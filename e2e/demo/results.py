@@ -104,7 +104,13 @@ def references_of(star: str, inputs: Path) -> Mapping[str, Reference]:
     return {key: Reference(one["value"], one.get("uncertainty"), one["source"]) for key, one in known.items()}
 
 
-_TRUTH = {"nu_max": "nu_max_uhz", "delta_nu": "delta_nu_uhz", "mass": "mass_msun", "radius": "radius_rsun"}
+_TRUTH = {
+    "nu_max": "nu_max_uhz",
+    "delta_nu": "delta_nu_uhz",
+    "prot": "rotation_period_d",
+    "mass": "mass_msun",
+    "radius": "radius_rsun",
+}
 
 
 def table(found: Iterable[Row]) -> str:

@@ -12,7 +12,7 @@ CAMPAIGN = "science"
 OSCILLATING = ("kic-6603624", "psls-0001")
 ROTATING = ("kic-3733735", "kic-8006161", "kic-10644253")
 # Largest relative difference from the reference, by quantity: what the method can do, not what it happened to give.
-TOLERANCES = {"nu_max": 0.03, "delta_nu": 0.01, "prot": 0.15, "mass": 0.12, "radius": 0.06, "age": 0.35}
+TOLERANCES = {"nu_max": 0.06, "delta_nu": 0.01, "prot": 0.15, "mass": 0.20, "radius": 0.08, "age": 0.35}
 
 
 @pytest.fixture(scope="module")
