@@ -1,8 +1,8 @@
 """What to do with a resource that is already there. Pure.
 
 A star that has succeeded with the same pipeline and parameters is done, and one that is under way is waited for. One
-that ended otherwise (failed, cancelled, rejected, or with other parameters) is deleted and created anew: its published
-steps are there still, and the operator reuses those whose inputs and parameters are the same.
+that ended otherwise (failed, cancelled, rejected, or with other parameters) is deleted and created anew, and runs from
+its first step; what it publishes takes the place of the products that are there.
 """
 
 from dataclasses import dataclass

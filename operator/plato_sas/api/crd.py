@@ -46,7 +46,6 @@ KINDS: list[tuple[type[ApiModel], str, str, list[Column]]] = [
         [
             ("Description", "string", ".spec.description", 0),
             ("Age", "date", ".metadata.creationTimestamp", 0),
-            ("Steps", "string", ".spec.steps[*].name", 1),
         ],
     ),
     (
