@@ -1,57 +1,24 @@
-"""Long-running processes that outlive the command that started them: start, recognise, stop.
+"""Airflow's processes: start, recognise, stop.
 
-A process is started as the leader of a session of its own, and its pid file keeps its start time and executable. It is
-taken for ours only while both still match, so a pid that was given to another program in the meantime is left alone.
-What a dead leader leaves behind is known by its session, executable and working folder.
+Each is the leader of a session of its own. What a dead leader leaves behind is known by its session, executable and
+working folder.
 """
 
-import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from e2e.processes import ProcessRecord, boot_id, observe, pids, reap, start
 
 _POLL_SECONDS = 0.05
 
 
 class ProcessError(Exception):
     """A process could not be started or stopped."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What tells one process from every other: its pid, when it started (clock ticks since boot), what it runs."""
-
-    pid: int
-    started: int
-    executable: str
-
-
-@dataclass(frozen=True)
-class _Seen:
-    started: int
-    session: int
-    zombie: bool
-
-
-def _see(pid: int) -> _Seen | None:
-    """Fields of proc_pid_stat(5); the name in brackets may hold spaces, so counting begins behind it."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return _Seen(started=int(fields[19]), session=int(fields[3]), zombie=fields[0] in "ZX")
-
-
-def _link(pid: int, name: str) -> str | None:
-    try:
-        return os.readlink(f"/proc/{pid}/{name}")
-    except OSError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -69,60 +36,43 @@ class Daemon:
     def log(self) -> Path:
         return self.folder / f"{self.name}.log"
 
-    def recorded(self) -> Identity | None:
-        try:
-            return Identity(**json.loads(self.pid_file.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
+    def recorded(self) -> ProcessRecord | None:
+        return ProcessRecord.read(self.pid_file)
 
     def running(self) -> bool:
         recorded = self.recorded()
-        return recorded is not None and _is(recorded)
+        return recorded is not None and recorded.alive()
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start `command`, its output going to the log. Raises ProcessError when it cannot be started."""
+        """Start `command`, its output going to a new log. Raises ProcessError when it cannot be started."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            try:
-                process = subprocess.Popen(
-                    command,
-                    cwd=self.folder,
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise ProcessError(f"{self.name}: cannot start {command[0]}: {error}") from error
-        seen, executable = _see(process.pid), _link(process.pid, "exe")
-        if seen is None or executable is None:
+        self.log.unlink(missing_ok=True)
+        try:
+            record = start(command, log=self.log, environment=environment, folder=self.folder)
+        except OSError as error:
+            raise ProcessError(f"{self.name}: cannot start {command[0]}: {error}") from error
+        if not record.alive():
             raise ProcessError(f"{self.name}: ended at once; its output is in {self.log}")
-        self.pid_file.write_text(json.dumps(asdict(Identity(process.pid, seen.started, executable))))
+        record.write(self.pid_file)
 
     def members(self) -> list[int]:
         """The pids of the process and of all that it started and that is still there."""
         recorded = self.recorded()
-        if recorded is None:
+        if recorded is None or recorded.boot != boot_id():
             return []
-        leader = _see(recorded.pid)
-        if leader is not None and leader.started != recorded.started:
+        leader = observe(recorded.pid)
+        if leader is not None and leader.start_ticks != recorded.start_ticks:
             return []  # the pid is another program's now, and so is a session of that number
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdecimal():
-                continue
-            pid = int(entry.name)
-            seen = _see(pid)
-            if seen is None or seen.zombie or seen.session != recorded.pid or seen.started < recorded.started:
-                continue
-            if _link(pid, "exe") == recorded.executable and self._works_here(pid):
-                found.append(pid)
-        return found
+        return [pid for pid in pids() if self._left_by(recorded, pid)]
 
-    def _works_here(self, pid: int) -> bool:
-        where = _link(pid, "cwd")
-        return where is not None and Path(where) == self.folder.resolve()
+    def _left_by(self, leader: ProcessRecord, pid: int) -> bool:
+        try:
+            if os.getsid(pid) != leader.pid or Path(os.readlink(f"/proc/{pid}/cwd")) != self.folder.resolve():
+                return False
+        except OSError:
+            return False  # it ended meanwhile
+        seen = observe(pid)
+        return seen is not None and seen.executable == leader.executable and seen.start_ticks >= leader.start_ticks
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of the log."""
@@ -130,16 +80,6 @@ class Daemon:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
-
-
-def _is(identity: Identity) -> bool:
-    seen = _see(identity.pid)
-    return (
-        seen is not None
-        and not seen.zombie
-        and seen.started == identity.started
-        and _link(identity.pid, "exe") == identity.executable
-    )
 
 
 def resident_bytes(pids: Sequence[int]) -> int:
@@ -162,11 +102,12 @@ def stop(daemons: Sequence[Daemon], grace_seconds: float) -> None:
     for sent, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 10.0)):
         for daemon in daemons:
             recorded = daemon.recorded()
-            leader = recorded.pid if recorded and _is(recorded) else None
+            leader = recorded.pid if recorded and recorded.alive() else None
             # The leader tells its children; they are signalled here only when it cannot.
             targets = [leader] if leader and sent == signal.SIGTERM else daemon.members()
             for pid in targets:
-                _signal(pid, sent)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, sent)
         until = time.monotonic() + seconds
         while any(daemon.members() for daemon in daemons) and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
@@ -174,12 +115,6 @@ def stop(daemons: Sequence[Daemon], grace_seconds: float) -> None:
     if alive:
         raise ProcessError(f"still running after SIGKILL: {alive}")
     for daemon in daemons:
+        if (recorded := daemon.recorded()) is not None:
+            reap(recorded.pid)
         daemon.pid_file.unlink(missing_ok=True)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-    # A child of this very process stays a zombie until it is waited for.
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)

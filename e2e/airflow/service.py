@@ -1,6 +1,5 @@
 """Bring Airflow up and down."""
 
-import fcntl
 import shutil
 import subprocess
 import time
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from e2e.airflow.api import AirflowApi, AirflowApiError, timestamp
 from e2e.airflow.processes import Daemon, resident_bytes, stop
 from e2e.airflow.settings import HOST, PREFERRED_PORT, USER, VENV_BIN, Home, code_digest, free_port
+from e2e.locking import LockTimeout, exclusive
 from e2e.progress import phase
 
 DEMO_DAG = "plato_sas_demo"
@@ -28,6 +28,7 @@ _API = "API server"
 _MIGRATE_SECONDS = 600
 _READY_SECONDS = 240
 _STOP_SECONDS = 20
+_LOCK_SECONDS = 1500  # more than another command may take
 _POLL_SECONDS = 0.25
 
 
@@ -138,10 +139,12 @@ class AirflowService:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         """Only one command at a time starts or stops this Airflow."""
-        self.home.folder.mkdir(parents=True, exist_ok=True)
-        with (self.home.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        waiting = "waiting for another command that starts or stops Airflow"
+        try:
+            with exclusive(self.home.folder / "lock", timeout=_LOCK_SECONDS, waiting=waiting):
+                yield
+        except LockTimeout as error:
+            raise AirflowServiceError(str(error)) from None
 
     def _current(self) -> bool:
         """The API server runs, and a start would write the same settings now and load the same code."""

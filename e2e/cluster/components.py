@@ -102,43 +102,37 @@ def _apiserver(settings: Settings) -> Component:
 
 
 def _controller_manager(settings: Settings) -> Component:
-    port, pki = settings.ports.controller_manager, settings.pki
-    command = (
-        _binary(settings, "kube-controller-manager"),
-        f"--kubeconfig={pki / 'controller-manager.kubeconfig'}",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={port}",
-        f"--tls-cert-file={pki / 'component.crt'}",
-        f"--tls-private-key-file={pki / 'component.key'}",
-        f"--root-ca-file={pki / 'ca.crt'}",
-        f"--service-account-private-key-file={pki / 'service-account.key'}",
-        "--use-service-account-credentials=true",
-        "--leader-elect=false",  # there is but one
-    )
-    ready = f"https://127.0.0.1:{port}/healthz"
-    return Component(
+    return _control_loop(
+        settings,
         "kube-controller-manager",
-        (("127.0.0.1", port),),
-        command,
-        lambda: http_ok(ready, authority=pki / "ca.crt"),
-        after=("kube-apiserver",),
+        settings.ports.controller_manager,
+        "healthz",
+        f"--root-ca-file={settings.pki / 'ca.crt'}",
+        f"--service-account-private-key-file={settings.pki / 'service-account.key'}",
+        "--use-service-account-credentials=true",
     )
 
 
 def _scheduler(settings: Settings) -> Component:
-    port, pki = settings.ports.scheduler, settings.pki
+    return _control_loop(settings, "kube-scheduler", settings.ports.scheduler, "readyz")
+
+
+def _control_loop(settings: Settings, name: str, port: int, probe: str, *arguments: str) -> Component:
+    """A component that does nothing but work on what the API server holds."""
+    pki = settings.pki
     command = (
-        _binary(settings, "kube-scheduler"),
-        f"--kubeconfig={pki / 'scheduler.kubeconfig'}",
+        _binary(settings, name),
+        f"--kubeconfig={pki / name.removeprefix('kube-')}.kubeconfig",
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
         f"--tls-cert-file={pki / 'component.crt'}",
         f"--tls-private-key-file={pki / 'component.key'}",
-        "--leader-elect=false",
+        *arguments,
+        "--leader-elect=false",  # there is but one
     )
-    ready = f"https://127.0.0.1:{port}/readyz"
+    ready = f"https://127.0.0.1:{port}/{probe}"
     return Component(
-        "kube-scheduler",
+        name,
         (("127.0.0.1", port),),
         command,
         lambda: http_ok(ready, authority=pki / "ca.crt"),

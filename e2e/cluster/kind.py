@@ -13,10 +13,9 @@ from e2e.cluster.archives import ArchivedImage, images_in
 from e2e.cluster.commands import Runner, run
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.images import lacking, parse_listing, pin
-from e2e.cluster.locking import exclusive
 from e2e.cluster.provider import ClusterStatus, ComponentStatus
 from e2e.cluster.storage import ensure_storage
-from e2e.cluster.waiting import wait_until
+from e2e.cluster.waiting import exclusive_change, wait_until
 from e2e.progress import phase
 
 _CONFIG = Path(__file__).with_name("kind.yaml")
@@ -67,7 +66,7 @@ class KindCluster:
 
         `replace` has nothing to do here: clusters of several checkouts do not disturb each other.
         """
-        with exclusive(self._lock):
+        with exclusive_change(self._lock):
             self._volumes.mkdir(parents=True, exist_ok=True)
             if not self._resume():
                 self._create()
@@ -118,7 +117,7 @@ class KindCluster:
 
     def down(self, *, purge: bool = False) -> None:
         """Delete the cluster; with `purge` also the volumes, which hold the products."""
-        with exclusive(self._lock):
+        with exclusive_change(self._lock):
             if self._cluster in self._kind("get", "clusters").split():
                 with phase(f"deleting the kind cluster {self._cluster}"):
                     self._delete()

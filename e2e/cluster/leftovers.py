@@ -8,16 +8,16 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from e2e.cluster import settings as names
 from e2e.cluster.commands import Runner
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.processes import ProcessRecord, boot_id, end
+from e2e.cluster.processes import end
 from e2e.cluster.settings import Settings
 from e2e.cluster.waiting import wait_until
+from e2e.processes import ProcessRecord, arguments, observe, pids
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _SHARED_FOLDERS = (
@@ -74,20 +74,9 @@ def _remove_cgroups() -> str:
 
 def shims(settings: Settings) -> list[ProcessRecord]:
     """The processes that hold this node's containers for its containerd."""
-    found: list[ProcessRecord] = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            arguments = (entry / "cmdline").read_bytes().split(b"\0")
-            executable = os.readlink(entry / "exe")
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ours = str(settings.containerd_socket).encode() in arguments
-        if ours and os.path.basename(executable).startswith("containerd-shim"):
-            found.append(ProcessRecord(int(entry.name), int(fields[19]), executable, boot_id(), time.time()))
-    return found
+    socket = str(settings.containerd_socket)
+    seen = (observe(pid) for pid in pids() if socket in arguments(pid))
+    return [one for one in seen if one is not None and Path(one.executable).name.startswith("containerd-shim")]
 
 
 def end_containers(settings: Settings) -> None:

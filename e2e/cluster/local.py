@@ -21,14 +21,14 @@ from e2e.cluster.commands import Runner, run
 from e2e.cluster.components import Component, components
 from e2e.cluster.errors import ClusterError, ComponentEnded
 from e2e.cluster.images import load, on_node
-from e2e.cluster.locking import exclusive
 from e2e.cluster.probes import node_ready
-from e2e.cluster.processes import ProcessTable, boot_id, end, find, uptime_seconds
+from e2e.cluster.processes import ProcessTable, end, find
 from e2e.cluster.provider import ClusterStatus, ComponentStatus
 from e2e.cluster.settings import Settings
 from e2e.cluster.storage import ensure_storage, storage_template
-from e2e.cluster.waiting import tail, wait_until
+from e2e.cluster.waiting import exclusive_change, tail, wait_until
 from e2e.prerequisites import SEARCH_PATH
+from e2e.processes import boot_id
 from e2e.progress import phase
 
 _READY_TIMEOUT = 90
@@ -147,7 +147,7 @@ class LocalCluster:
     def up(self, *, replace: bool = False) -> None:
         """Make the cluster, or bring back what is missing of it, and wait until it is ready. Raises ClusterError."""
         self._check_machine()
-        with exclusive(names.LOCK):
+        with exclusive_change(names.LOCK):
             self._up(replace)
 
     def _up(self, replace: bool) -> None:
@@ -173,7 +173,7 @@ class LocalCluster:
     def down(self, *, purge: bool = False) -> None:
         """Stop everything and take away the state; the logs stay. With `purge` the logs and the volumes go too."""
         self._require_root()
-        with exclusive(names.LOCK):
+        with exclusive_change(names.LOCK):
             self._down(purge)
 
     def _down(self, purge: bool) -> None:
@@ -226,7 +226,7 @@ class LocalCluster:
         ports = ", ".join(f"{address}:{port}" for address, port in component.listens)
         if record is None:
             return ComponentStatus(component.name, None, None, ports, "not running")
-        return ComponentStatus(component.name, record.pid, uptime_seconds(record), ports, component.ready())
+        return ComponentStatus(component.name, record.pid, record.uptime_seconds, ports, component.ready())
 
     # --- making, starting, cleaning ---
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster.commands import Runner
-from e2e.cluster.processes import boot_id
 from e2e.cluster.settings import Settings
+from e2e.processes import boot_id
 
 _ADDRESS_LABEL = "lo:plato-sas"
 # The kubelet sets the kernel's (kuberuntime and container manager), the CNI plugin and kube-proxy the network's.

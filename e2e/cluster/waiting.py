@@ -1,12 +1,15 @@
-"""Waiting for a condition, in bounded time."""
+"""Waiting for a condition, or for another command, in bounded time."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.cluster.errors import ClusterError
+from e2e.locking import LockTimeout, exclusive
 
 _POLL_SECONDS = 0.05
+_LOCK_SECONDS = 600
 _TAIL_LINES = 20
 _TAIL_BYTES = 16384
 
@@ -25,6 +28,16 @@ def wait_until(
         if time.monotonic() >= deadline:
             raise ClusterError(f"{what}: not within {timeout:.0f} s: {wrong}")
         time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def exclusive_change(lock: Path, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
+    """Only one command at a time changes a cluster. Raises ClusterError if another does for `timeout` seconds."""
+    try:
+        with exclusive(lock, timeout=timeout, waiting="waiting for another command that changes the cluster"):
+            yield
+    except LockTimeout as error:
+        raise ClusterError(str(error)) from None
 
 
 def tail(logs: Sequence[Path]) -> str:

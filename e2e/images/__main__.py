@@ -7,12 +7,13 @@ import sys
 
 from e2e.images import index
 from e2e.images.buildah import unmount_below
-from e2e.images.builder import Builder, exclusive
-from e2e.images.catalogue import REPOSITORY, Image, find
+from e2e.images.builder import Builder, exclusive_build
+from e2e.images.catalogue import Image, find
 from e2e.images.engine import choose
 from e2e.images.process import CommandFailed
+from e2e.layout import LOCAL, REPOSITORY
 
-FOLDER = REPOSITORY / ".local" / "images"
+FOLDER = LOCAL / "images"
 
 
 def main(arguments: list[str]) -> int:
@@ -66,7 +67,7 @@ def list_archives(names: list[str]) -> None:
 
 def clean(engine: str, *, everything: bool) -> None:
     """Remove what crashed builds left; with `everything` also archives, caches and the engine's storage."""
-    with exclusive(FOLDER, _report):
+    with exclusive_build(FOLDER, _report):
         choose(engine, FOLDER).clean()
         if everything:
             unmount_below(FOLDER)

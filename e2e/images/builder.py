@@ -1,6 +1,5 @@
 """Builds what is out of date: bases first, a few images at a time, every result an archive in the index."""
 
-import fcntl
 import os
 import threading
 import time
@@ -13,6 +12,7 @@ from e2e.images import index
 from e2e.images.catalogue import Image, fingerprints, with_bases
 from e2e.images.engine import Engine
 from e2e.images.process import CommandFailed, stop_all
+from e2e.locking import LockTimeout, exclusive
 
 _LOCK_TIMEOUT = 3600.0
 
@@ -30,7 +30,7 @@ class Builder:
 
     def build(self, names: list[str], jobs: int) -> dict[str, index.Entry]:
         """Build the named images where they are out of date; returns the index. Raises `CommandFailed`."""
-        with exclusive(self._folder, self._report):
+        with exclusive_build(self._folder, self._report):
             chosen = with_bases(self._images, names)
             marks = fingerprints(chosen, self._engine.debian_fingerprint())
             stale = [name for name in chosen if name in names and not self._current(chosen[name], marks[name])]
@@ -144,22 +144,14 @@ class Builder:
 
 
 @contextmanager
-def exclusive(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
+def exclusive_build(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock file of `folder`, so that two builds do not meet. Raises `CommandFailed` after an hour."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        os.set_inheritable(lock.fileno(), True)
-        deadline = time.monotonic() + _LOCK_TIMEOUT
-        told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise CommandFailed(f"{folder / 'lock'}: held by another build for an hour") from None
-                if not told:
-                    report("waiting for another build to end")
-                    told = True
-                time.sleep(0.2)
-        yield
+    lock = folder / "lock"
+    try:
+        # Inheritable: should a build be killed, the programs that it started hold the lock to their end.
+        with exclusive(
+            lock, timeout=_LOCK_TIMEOUT, waiting="waiting for another build to end", report=report, inheritable=True
+        ):
+            yield
+    except LockTimeout:
+        raise CommandFailed(f"{lock}: held by another build for an hour") from None

@@ -6,8 +6,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from e2e.images.dockerfile import Dockerfile, parse
+from e2e.layout import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 VERSION = "0.1.0"
 PREFIX = "localhost/plato-sas/"
 DEBIAN = "debian:bookworm-slim"

@@ -9,11 +9,6 @@ _BUILD_TIMEOUT = 1800.0
 _SAVE_TIMEOUT = 600.0
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers on this machine."""
-    return run_text(["docker", "version", "--format", "{{.Server.Version}}"], timeout=15) is not None
-
-
 class Docker:
     """The Docker engine; images stay in its own storage."""
 

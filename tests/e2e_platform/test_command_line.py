@@ -7,9 +7,8 @@ import pytest
 from e2e.cluster import choice
 from e2e.cluster.__main__ import main, table
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.locking import exclusive
 from e2e.cluster.provider import ClusterStatus, ComponentStatus
-from e2e.cluster.waiting import tail, wait_until
+from e2e.cluster.waiting import exclusive_change, tail, wait_until
 
 
 def component(health: str = "") -> ComponentStatus:
@@ -91,11 +90,11 @@ def test_a_second_command_waits_for_the_first(tmp_path: Path) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with exclusive(lock, timeout=20):
+        with exclusive_change(lock, timeout=20):
             order.append("second")
 
-    with exclusive(lock):
-        with pytest.raises(ClusterError, match="another command holds"), exclusive(lock, timeout=0.1):
+    with exclusive_change(lock):
+        with pytest.raises(ClusterError, match="another command holds"), exclusive_change(lock, timeout=0.1):
             pass
         thread = threading.Thread(target=second)
         thread.start()

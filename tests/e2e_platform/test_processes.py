@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.processes import ProcessRecord, ProcessTable, find, uptime_seconds
+from e2e.cluster.processes import ProcessTable, find
 from e2e.cluster.waiting import wait_until
+from e2e.processes import ProcessRecord
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
@@ -32,7 +33,7 @@ def table(tmp_path: Path) -> ProcessTable:
 def test_a_started_process_is_found_and_ended(table: ProcessTable, tmp_path: Path) -> None:
     record = start(table, tmp_path)
     assert ProcessTable(tmp_path / "processes").running("it") == record
-    assert 0 <= uptime_seconds(record) < 30
+    assert 0 <= record.uptime_seconds < 30
     assert table.stop("it", grace_seconds=10)
     assert table.running("it") is None
     assert not Path(f"/proc/{record.pid}").exists(), "it was not reaped"

@@ -14,8 +14,9 @@ import pytest
 
 from e2e.images import index
 from e2e.images.builder import Builder
-from e2e.images.catalogue import PREFIX, REPOSITORY, VERSION, Image, find, fingerprints, with_bases
+from e2e.images.catalogue import PREFIX, VERSION, Image, find, fingerprints, with_bases
 from e2e.images.process import CommandFailed, run_logged
+from e2e.layout import REPOSITORY
 
 
 class NotingEngine:
@@ -213,9 +214,9 @@ def test_an_interrupted_build_stops_its_programs(repository: Path, tmp_path: Pat
 
 def test_a_killed_build_s_orphan_holds_the_lock(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from e2e.images.builder import exclusive;"
+        "import sys; from pathlib import Path; from e2e.images.builder import exclusive_build;"
         "from e2e.images.process import run_logged\n"
-        "with exclusive(Path(sys.argv[1]), print):\n"
+        "with exclusive_build(Path(sys.argv[1]), print):\n"
         "    run_logged(['sh', '-c', 'echo $$; exec sleep 60'], Path(sys.argv[1]) / 'log', timeout=60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=REPOSITORY)
