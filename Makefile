@@ -24,18 +24,19 @@ test: lint cluster load schemas ## Set everything up, then pass every test
 	$(PYTHON) -m pytest
 
 .PHONY: setup
-setup: prerequisites venv ## Install system packages and the Python side
+setup: venv ## Install system packages and the Python side
 
 .PHONY: prerequisites
 prerequisites:
 	python3 -m e2e.prerequisites
 
-$(UV):
+# A system package makes venvs work, so those come first.
+$(UV): | prerequisites
 	python3 -m venv $(LOCAL)/venv-uv
 	$(LOCAL)/venv-uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .PHONY: venv
-venv: $(UV)
+venv: prerequisites $(UV)
 	$(UV) sync --quiet --frozen --all-extras --group dev
 
 .PHONY: cluster
@@ -63,7 +64,11 @@ status: ## Show what runs
 
 .PHONY: down
 down: ## Stop everything that was started; products, caches and images stay
-	if [ -x $(PYTHON) ]; then $(PYTHON) -m e2e.airflow down; $(PYTHON) -m e2e.cluster down; fi
+	if [ -x $(PYTHON) ]; then status=0; \
+	  $(PYTHON) -m e2e.airflow down || status=$$?; \
+	  $(PYTHON) -m e2e.cluster down || status=$$?; exit $$status; \
+	elif [ -e $(LOCAL)/cluster ]; then \
+	  echo "error: $(LOCAL)/cluster is there, but not the Python side that can stop it: make setup" >&2; exit 1; fi
 
 .PHONY: clean
 clean: down ## Also remove products, caches, images and tools (everything under .local)

@@ -7,6 +7,7 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from airflow.exceptions import AirflowFailException
 from airflow.sdk import Param, TriggerRule, dag, task
 
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
@@ -54,13 +55,17 @@ def plato_sas_demo() -> None:
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
     def summary(result: dict[str, Any] | None) -> None:
-        """Write the counts and the failed stars into the log."""
+        """Write the counts and the failed stars into the log; fail with them.
+
+        Airflow judges a run by its last tasks, so a summary that ended well would make a failed run green.
+        """
         if result is None:
-            log.warning("The batch ended without a result; its log says why")
-            return
+            raise AirflowFailException("The batch ended without a result; its log says why")
         log.info("%d of %d stars succeeded, %d failed", result["succeeded"], result["total"], result["failed"])
         for failure in result["failures"]:
             log.info("%s", StarFailure(**failure).text())
+        if result["succeeded"] < result["total"]:
+            raise AirflowFailException(f"{result['total'] - result['succeeded']} stars did not succeed")
 
     summary(batch.output)  # type: ignore[arg-type]
 

@@ -49,7 +49,8 @@ def demo(namespace: str) -> int:
 
 def _start_over(namespace: str) -> None:
     """Remove the stars of an earlier demo, so that this one runs; their products are replaced as it goes."""
-    old = [star["metadata"]["name"] for star in processings(namespace, CAMPAIGN)]
+    known = processings(namespace, CAMPAIGN)
+    old = [star["metadata"]["name"] for star in known if star["spec"]["star"] in inputs.STARS]
     if old:
         with phase(f"removing {len(old)} stars of the demo before"):
             kubectl("delete", "starprocessings", *old, "--cascade=foreground", namespace=namespace)
@@ -69,7 +70,8 @@ def _follow(api: AirflowApi, run_id: str, namespace: str) -> bool:
 def _show(namespace: str, airflow: AirflowService, page: str) -> None:
     print("$ kubectl get starprocessing")
     print(kubectl("get", "starprocessings", namespace=namespace))
-    found = results.rows(VOLUMES / "products", VOLUMES / "inputs", CAMPAIGN, inputs.STARS)
+    stars = {star["spec"]["star"]: star["status"] for star in processings(namespace, CAMPAIGN)}
+    found = results.rows(VOLUMES / "products" / CAMPAIGN, VOLUMES / "inputs", stars)
     print(results.table(found))
     print(
         f"""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import yaml
@@ -66,17 +67,28 @@ class Row:
         return self.measured.value / self.reference.value - 1
 
 
-def rows(products: Path, inputs: Path, campaign: str, stars: Iterable[str]) -> list[Row]:
-    """Everything that was measured or is known of the stars."""
+def rows(products: Path, inputs: Path, stars: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """Everything that was measured or is known of the stars, given their statuses.
+
+    `products` is the campaign's folder. A product counts as measured only if the star's status says that this very
+    product was published: an earlier run may have left others.
+    """
     found = []
-    for star in stars:
+    for star, status in stars.items():
         references = references_of(star, inputs)
+        digests = {step["name"]: step.get("digest") for step in status.get("steps", [])}
         for quantity in QUANTITIES:
-            measured = read_measured(products / campaign / star / quantity.step, quantity.product)
+            folder = products / star / quantity.step
+            measured = read_measured(folder, quantity.product) if _is_of(folder, digests.get(quantity.step)) else None
             reference = references.get(quantity.key)
             if measured is not None or reference is not None:
                 found.append(Row(star, quantity, measured, reference))
     return found
+
+
+def _is_of(folder: Path, digest: str | None) -> bool:
+    manifest = folder / "manifest.json"
+    return digest is not None and manifest.is_file() and json.loads(manifest.read_text())["digest"] == digest
 
 
 def read_measured(folder: Path, product: str) -> Measured | None:

@@ -10,11 +10,22 @@ from plato_sas.controller.actuator import Actuator
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.operator import Operator
 from plato_sas.controller.reconcile import Reconciler
-from plato_sas.controller.resources import EVENT, JOB, MODULE, POD, PROCESSING, REVISION, WATCHED, Kind
+from plato_sas.controller.resources import (
+    EVENT,
+    JOB,
+    MODULE,
+    PIPELINE,
+    POD,
+    PROCESSING,
+    REVISION,
+    WATCHED,
+    Kind,
+)
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
 from plato_sas.controller.view import View
 from plato_sas.controller.window import AdmissionWindow
+from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.stage import Site
 from sas_cluster import FakeCluster, Killed
 from sas_samples import dag
@@ -220,17 +231,144 @@ def test_a_rejected_star_goes_on_when_the_catalogue_is_mended() -> None:
     assert world.condition("kic1", "Accepted")[0] == "True"
 
 
-def test_a_lost_revision_is_told() -> None:
-    world = cluster()
+def lose_the_revision(*, changed: bool) -> FakeCluster:
+    """A star whose revision was deleted and whose operator was restarted; `changed`: the pipeline is another now."""
+    world = cluster({"a": []})
 
     async def scenario() -> None:
         await OneOperator(world).reconcile()
         for name in world.revisions():
             world.remove(REVISION, name)
+        if changed:
+            world.catalogue(*dag({"a": [], "b": ["a"]}))
         await OneOperator(world).reconcile()
 
     asyncio.run(scenario())
+    return world
+
+
+def test_a_lost_revision_is_told() -> None:
+    world = lose_the_revision(changed=True)
     assert world.condition("kic1", "Accepted")[1] == "RevisionLost"
+
+
+def test_a_lost_revision_is_made_again_while_the_pipeline_is_the_same() -> None:
+    world = lose_the_revision(changed=False)
+    assert world.status("kic1")["revision"] in world.revisions()
+    run(world)
+    assert world.status("kic1")["state"] == "Succeeded"
+
+
+def test_before_a_star_is_rejected_the_catalogue_is_read_again() -> None:
+    """The watch of pipelines may be behind that of stars."""
+    world = cluster({"a": []})
+
+    async def scenario() -> None:
+        operator = OneOperator(world)
+        operator.view.replace(PIPELINE, [])
+        operator.view.replace(MODULE, [])
+        await operator.reconcile()
+
+    asyncio.run(scenario())
+    assert world.status("kic1")["state"] == "Running"
+
+
+def refusing(status: int, message: str = "no") -> FakeCluster:
+    """A cluster that refuses every Job."""
+    world = cluster({"a": []})
+    world.refuse = lambda verb, kind, name: ApiError(status, message) if (verb, kind) == ("create", JOB) else None
+    return world
+
+
+def test_an_invalid_job_fails_its_step_with_the_servers_words() -> None:
+    world = refusing(422, "spec.template.spec.containers[1].image: Invalid value")
+    run(world)
+    (step,) = world.status("kic1")["steps"]
+    assert (world.status("kic1")["state"], step["state"], step["reason"]) == ("Failed", "Failed", "JobRefused")
+    assert "image: Invalid value" in step["message"]
+
+
+def test_a_job_that_may_not_be_now_is_told_and_tried_again() -> None:
+    world = refusing(403, "exceeded quota")
+
+    async def scenario() -> None:
+        operator = OneOperator(world)
+        with pytest.raises(ApiError, match="exceeded quota"):
+            await operator.reconcile()
+        assert "exceeded quota" in world.condition("kic1", "Complete")[2]
+        world.refuse = lambda verb, kind, name: None
+        await drive(world, operator)
+
+    asyncio.run(scenario())
+    (step,) = world.status("kic1")["steps"]
+    assert (step["state"], step["attempt"]) == ("Succeeded", 1)
+
+
+def test_an_event_that_cannot_be_written_changes_nothing_else() -> None:
+    world = cluster({"a": []})
+    world.refuse = lambda verb, kind, name: ApiError(403, "no events") if kind is EVENT else None
+    run(world)
+    assert world.status("kic1")["state"] == "Succeeded"
+
+
+def test_a_lost_job_is_not_replaced_while_its_pod_still_runs() -> None:
+    world = cluster({"a": []})
+
+    async def scenario() -> None:
+        operator = OneOperator(world)
+        await operator.reconcile()
+        (job,) = world.active_jobs()
+        labels = world.all(JOB)[job]["spec"]["template"]["metadata"]["labels"] | {JOB_NAME_LABEL: job}
+        pod = {"metadata": {"name": "old", "labels": labels}, "spec": {}, "status": {"phase": "Running"}}
+        world.put(POD, pod)
+        world.remove(JOB, job)
+        for _ in range(5):
+            await operator.reconcile()
+        assert len(world.jobs_created) == 1
+        assert world.condition("kic1", "Complete")[1] == "PodsTerminating"
+        world.remove(POD, "old")
+        await drive(world, operator)
+
+    asyncio.run(scenario())
+    assert world.status("kic1")["state"] == "Succeeded"
+    assert len(world.jobs_created) == 2
+
+
+def test_of_two_stars_for_the_same_products_the_one_that_has_begun_goes_on() -> None:
+    """Whichever is older: also one that was rejected first, or was created in the same second."""
+    world = cluster({"a": []})
+    world.star("aaa", star="kic1", pipeline="later")
+    world.all(PROCESSING)["aaa"]["metadata"]["creationTimestamp"] = "2000-01-01T00:00:00Z"
+
+    async def scenario() -> None:
+        operator = OneOperator(world)
+        await operator.reconcile("aaa")
+        assert world.status("aaa")["state"] == "Rejected"
+        await operator.reconcile("kic1")
+        world.put(PIPELINE, {**world.all(PIPELINE)["sas-test"], "metadata": {"name": "later"}})
+        await operator.reconcile("aaa")
+        assert world.condition("aaa", "Complete")[1] == "ProductsInUse"
+        assert len(world.jobs_created) == 1
+        await drive(world, operator)
+        await drive(world, operator, "aaa")
+
+    asyncio.run(scenario())
+    assert world.status("kic1")["state"] == world.status("aaa")["state"] == "Succeeded"
+
+
+def test_a_star_that_waits_for_another_can_be_cancelled() -> None:
+    world = cluster({"a": []})
+    world.star("rival", star="kic1")
+
+    async def scenario() -> None:
+        operator = OneOperator(world)
+        await operator.reconcile("rival")
+        world.star("rival", desiredState="Cancel")
+        await operator.reconcile("rival")
+
+    asyncio.run(scenario())
+    assert world.status("rival")["state"] == "Cancelled"
+    assert untouched(world)
 
 
 def test_a_second_star_for_the_same_products_waits_for_the_first() -> None:
@@ -243,7 +381,7 @@ def test_a_second_star_for_the_same_products_waits_for_the_first() -> None:
         assert untouched(world)
         assert world.status("rival")["state"] == "Pending"
         assert world.condition("rival", "Complete")[1:] == (
-            "ProductsInUse", "StarProcessing 'kic1' is writing to the same products (campaign and star)"
+            "ProductsInUse", "StarProcessing 'kic1' writes to the same products (campaign and star)"
         )  # fmt: skip
         operator.marked.clear()
         await drive(world, operator)

@@ -58,7 +58,8 @@ async def test_a_run_counts_its_stars_and_tells_why_one_failed(api: AirflowApi, 
     step = {"name": "msap1", "state": "Failed", "exitCode": 3, "message": "DP1_LC_MERGED: no flux"}
     cluster.set_state("kic2-q1", "Failed", steps=[step])
     result = api.wait_run(DEMO_DAG, run_id, _RUN_SECONDS)
-    assert result.tasks == {"stars": "failed", "summary": "success"}
+    assert result.tasks == {"stars": "failed", "summary": "failed"}
+    assert not result.succeeded
     counts = result.result["stars"]
     assert (counts["total"], counts["succeeded"], counts["failed"]) == (2, 1, 1)
     log = "\n".join(api.task_log(DEMO_DAG, run_id, "stars"))
@@ -96,5 +97,6 @@ async def test_a_bad_star_is_named_in_the_log(api: AirflowApi, cluster: Cluster)
     run_id = trigger(api, cluster, "KIC1", "../../etc")
     result = api.wait_run(DEMO_DAG, run_id, _RUN_SECONDS)
     assert result.tasks["stars"] == "failed"
+    assert not result.succeeded
     assert "star '../../etc': star:" in "\n".join(api.task_log(DEMO_DAG, run_id, "stars"))
     assert cluster.names() == set()

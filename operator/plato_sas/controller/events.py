@@ -48,7 +48,7 @@ def event_body(processing: StarProcessing, note: Note, now: str) -> dict[str, An
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{metadata.name[:50]}."},
+        "metadata": {"generateName": f"{metadata.name[:50].rstrip('-.')}."},
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": "StarProcessing",

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from plato_sas.api import StarProcessing, StarProcessingStatus, StarState, StepState
 from plato_sas.controller import metrics
 from plato_sas.controller.actuator import Actuator
-from plato_sas.controller.client import KubeClient, NotFound
+from plato_sas.controller.client import ApiError, KubeClient, NotFound
 from plato_sas.controller.events import event_body, notes
 from plato_sas.controller.resources import EVENT, POD, PROCESSING
 from plato_sas.controller.revisions import Revisions
@@ -21,11 +21,19 @@ from plato_sas.plan import acceptance
 from plato_sas.plan.attempts import parse_time
 from plato_sas.plan.decide import Decision, Observed, decide
 from plato_sas.plan.graph import Graph, GraphInvalid
-from plato_sas.plan.status import rejected, waiting
+from plato_sas.plan.refusal import with_refusals
+from plato_sas.plan.status import rejected
 
 logger = logging.getLogger(__name__)
 
 Document = dict[str, Any]
+
+_NOT_FOUND = ("PipelineNotFound", "ModuleNotFound")
+_ENDED = (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED)
+
+
+def _state(stored: Document) -> StarState:
+    return StarState(stored.get("status", {}).get("state", StarState.PENDING))
 
 
 class Reconciler:
@@ -62,54 +70,71 @@ class Reconciler:
             # Written under other rules than today's (an old CRD): say so, touch nothing.
             logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
             return None
-        rival = self._rival(name, stored)
-        if rival is not None:
-            message = f"StarProcessing {rival!r} is writing to the same products (campaign and star)"
-            await self._write(stored, processing, waiting(processing, "ProductsInUse", message, self._clock()))
-            return None
         try:
             revision, graph = await self._accepted(processing)
         except GraphInvalid as error:
-            await self._write(stored, processing, rejected(processing, error.reason, error.problems, self._clock()))
+            status = rejected(processing, error.reason, error.problems, self._clock())
+            await self._write(stored, processing, status)
+            await self._tell(processing, status)
             return None
         await self._revisions.pin(revision)
         decision = await self._decide(processing, revision, graph)
-        await self._actuator.execute(decision.actions)
-        await self._write(stored, processing, decision.status)
-        self._count(graph, processing.status, decision.status)
-        running = any(step.state is StepState.RUNNING for step in decision.status.steps)
-        if not running and not decision.needs_slot:
+        refusals = await self._actuator.execute(decision.actions)
+        status = with_refusals(processing, decision.status, refusals, self._clock())
+        await self._write(stored, processing, status)
+        self._count(graph, processing.status, status)
+        running = any(step.state is StepState.RUNNING for step in status.steps)
+        if not running and (not decision.needs_slot or status.state.finished):
             self._window.release(name)
+        await self._tell(processing, status)
+        if refusals and not all(one.final for one in refusals):
+            raise ApiError(403, "; ".join(one.message for one in refusals))
         return decision.again_after
 
     async def _accepted(self, processing: StarProcessing) -> tuple[str, Graph]:
         """The star's revision and graph. Raises GraphInvalid where the star cannot run."""
-        spec, pinned = processing.spec, processing.status.revision
         try:
             revision, graph = await self._revisions.of(processing)
-        except ValidationError as error:
-            problems = [f"StarPipeline {spec.pipeline}: {one['msg']}" for one in error.errors()]
-            raise GraphInvalid("PipelineInvalid", problems) from error
-        except NotFound:
-            lost = f"status.revision: ControllerRevision {pinned!r} was deleted"
-            raise GraphInvalid("RevisionLost", [lost]) from None
-        problems = acceptance.problems(spec, graph)
-        if problems and pinned is None:
+        except GraphInvalid as error:
+            if error.reason not in _NOT_FOUND or processing.status.state is StarState.REJECTED:
+                raise
+            await self._revisions.refresh()
+            revision, graph = await self._revisions.of(processing)
+        problems = acceptance.problems(processing.spec, graph)
+        if problems and processing.status.revision is None:
             # Nothing is pinned: the pipeline may be mended as well as the star.
             raise GraphInvalid("SpecInvalid", problems)
         return revision, graph
 
-    def _rival(self, name: str, stored: Document) -> str | None:
-        """An older unfinished star that writes to the same folder; two at once would mix their products."""
-        if StarState(stored.get("status", {}).get("state", StarState.PENDING)).finished:
-            return None
-        mine = (stored["metadata"]["creationTimestamp"], name)
-        for other in self._view.rivals(name):
-            state = StarState(other.get("status", {}).get("state", StarState.PENDING))
-            theirs = (other["metadata"]["creationTimestamp"], other["metadata"]["name"])
-            if not state.finished and theirs < mine:
-                return str(other["metadata"]["name"])
+    def _held(self, name: str, jobs: set[str]) -> tuple[str, str] | None:
+        """What else keeps a star from starting a Job: pods of lost Jobs, or another star on the same products."""
+        for pod in self._view.pods_of_star(name):
+            job = pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL)
+            if job not in jobs and not outcome.terminal(pod):
+                return "PodsTerminating", f"pod {pod['metadata']['name']} of an earlier Job has not ended yet"
+        stored = self._view.processing(name)
+        mine = self._claim(stored) if stored is not None else None
+        for other in self._view.rivals(name) if stored is not None else ():
+            theirs = self._claim(other)
+            rejected_before = _state(other) is StarState.REJECTED and theirs is not None and theirs[0]
+            if mine is not None and theirs is not None and not rejected_before and theirs < mine:
+                rival = other["metadata"]["name"]
+                return "ProductsInUse", f"StarProcessing {rival!r} writes to the same products (campaign and star)"
         return None
+
+    def _claim(self, stored: Document) -> tuple[bool, str, str] | None:
+        """A star's claim to its folder of the product tree, the smallest being first; None if it has ended.
+
+        Whoever has begun goes on, then the oldest: two at once would mix their products.
+        """
+        metadata = stored["metadata"]
+        name = metadata["name"]
+        steps = stored.get("status", {}).get("steps", [])
+        active = any(not outcome.finished(job) for job in self._view.jobs_of(name))
+        if _state(stored) in _ENDED and not active:
+            return None
+        begun = active or self._window.holds(name) or any(step.get("attempt") for step in steps)
+        return not begun, metadata["creationTimestamp"], name
 
     async def _decide(self, processing: StarProcessing, revision: str, graph: Graph) -> Decision:
         name = processing.metadata.name
@@ -117,12 +142,15 @@ class Reconciler:
         if any(one.state is outcome.AttemptState.ACTIVE for one in attempts):
             self._window.occupy(name)
 
-        def decided() -> Decision:
-            admitted = self._window.holds(name)
-            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock()))
+        jobs = {one.job for one in attempts}
 
+        def decided() -> Decision:
+            admitted, held = self._window.holds(name), self._held(name, jobs)
+            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held))
+
+        # From here to the slot nothing is awaited: no other star can come in between.
         decision = decided()
-        if decision.needs_slot and not self._window.holds(name):
+        if decision.needs_slot and not self._window.holds(name) and self._held(name, jobs) is None:
             rank = (-processing.spec.priority, processing.metadata.creation_timestamp or "", name)
             if self._window.acquire(name, rank):
                 decision = decided()
@@ -160,8 +188,15 @@ class Reconciler:
         if status.state is not processing.status.state:
             fields = {"processing": name, "state": status.state.value, "progress": status.progress}
             logger.info("Star changed state", extra=fields)
+
+    async def _tell(self, processing: StarProcessing, status: StarProcessingStatus) -> None:
+        """Events; one that cannot be written is not worth failing for."""
         for note in notes(processing.status, status):
-            await self._client.create(EVENT, event_body(processing, note, self._clock()))
+            try:
+                await self._client.create(EVENT, event_body(processing, note, self._clock()))
+            except ApiError as error:
+                fields = {"processing": processing.metadata.name, "error": str(error)}
+                logger.warning("Event not written", extra=fields)
 
     def _count(self, graph: Graph, old: StarProcessingStatus, new: StarProcessingStatus) -> None:
         before = {step.name: step for step in old.steps}

@@ -19,6 +19,7 @@ class View:
         self._star_by_label: dict[str, str] = {}
         self._jobs_by_star: dict[str, set[str]] = defaultdict(set)
         self._pods_by_job: dict[str, set[str]] = defaultdict(set)
+        self._pods_by_star: dict[str, set[str]] = defaultdict(set)
         self._stars_by_tree: dict[tuple[str, str], set[str]] = defaultdict(set)
 
     def processing(self, name: str) -> Document | None:
@@ -36,6 +37,10 @@ class View:
 
     def pods_of(self, job: str) -> list[Document]:
         return [self._objects[POD][name] for name in sorted(self._pods_by_job.get(job, ()))]
+
+    def pods_of_star(self, star: str) -> list[Document]:
+        """The pods that carry a star's label, whichever Job made them."""
+        return [self._objects[POD][name] for name in sorted(self._pods_by_star.get(label_value(star), ()))]
 
     def rivals(self, star: str) -> list[Document]:
         """The other StarProcessings that write to the same folder of the product tree."""
@@ -107,6 +112,7 @@ class View:
             metrics.JOBS.set(len(self._objects[kind]))
         elif kind is POD:
             self._pods_by_job[labels.get(JOB_NAME_LABEL, "")].add(name)
+            self._pods_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
 
     def _unindex(self, kind: Kind, item: Document) -> None:
         name = item["metadata"]["name"]
@@ -120,6 +126,7 @@ class View:
             metrics.JOBS.set(len(self._objects[kind]))
         elif kind is POD:
             _discard(self._pods_by_job, labels.get(JOB_NAME_LABEL, ""), name)
+            _discard(self._pods_by_star, labels.get(PROCESSING_LABEL, ""), name)
 
 
 def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:

@@ -25,7 +25,10 @@ from plato_sas.plan.status import summarise
 
 @dataclass(frozen=True)
 class Observed:
-    """Everything a decision may depend on. `now` is RFC 3339; `admitted` says that the star has a slot."""
+    """Everything a decision may depend on. `now` is RFC 3339; `admitted` says that the star has a slot.
+
+    `held` is the reason and message of what else keeps the star from starting anything now.
+    """
 
     processing: StarProcessing
     graph: Graph
@@ -33,6 +36,10 @@ class Observed:
     attempts: tuple[Attempt, ...]
     admitted: bool
     now: str
+    held: tuple[str, str] | None = None
+
+
+_NO_SLOT = ("WaitingForSlot", "as many stars as allowed are running")
 
 
 @dataclass(frozen=True)
@@ -91,15 +98,15 @@ def decide(observed: Observed) -> Decision:
         ready = _settle(ledger, graph, now)
         hold = processing.spec.desired_state is DesiredState.SUSPEND or bool(problems)
         needs_slot = bool(ready) and not hold
-        if needs_slot and observed.admitted:
+        if needs_slot and observed.admitted and observed.held is None:
             started, again = _start(ledger, processing, graph, ready, now)
             actions += started
     status = before.model_copy(update={"revision": observed.revision, "facts": ledger.facts, "inputs": ledger.inputs})
     steps = [ledger.steps[step.name] for step in graph.steps]
-    admitted = observed.admitted or not needs_slot
+    waiting = (observed.held or (None if observed.admitted else _NO_SLOT)) if needs_slot else None
     return Decision(
         actions=tuple(actions),
-        status=summarise(processing, status, steps, problems, admitted, now),
+        status=summarise(processing, status, steps, problems, waiting, now),
         again_after=min(again) if again else None,
         needs_slot=needs_slot,
     )

@@ -34,24 +34,12 @@ def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], n
     )
 
 
-def waiting(processing: StarProcessing, reason: str, message: str, now: str) -> StarProcessingStatus:
-    """The status of a star that has to wait before anything of it can be planned."""
-    conditions = with_condition(processing.status.conditions, processing, COMPLETE, "False", reason, message, now)
-    return processing.status.model_copy(
-        update={
-            "state": StarState.PENDING,
-            "observed_generation": processing.metadata.generation,
-            "conditions": conditions,
-        }
-    )
-
-
 def summarise(
     processing: StarProcessing,
     status: StarProcessingStatus,
     steps: Sequence[StepStatus],
     problems: Sequence[str],
-    admitted: bool,
+    waiting: tuple[str, str] | None,
     now: str,
 ) -> StarProcessingStatus:
     """Everything in the status that follows from the steps."""
@@ -62,7 +50,7 @@ def summarise(
         else [step.name for step in steps if step.state is StepState.RUNNING]
     )
     final = sum(step.state.final for step in steps)
-    reason, message = _explain(state, steps, problems, admitted)
+    reason, message = _explain(state, steps, problems, waiting)
     if problems:
         told = _shortened("; ".join(problems), _MAX_MESSAGE)
         conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", told, now)
@@ -100,7 +88,9 @@ def _state(desired: DesiredState, steps: Sequence[StepStatus], problems: Sequenc
     return StarState.RUNNING if any(step.attempt for step in steps) else StarState.PENDING
 
 
-def _explain(state: StarState, steps: Sequence[StepStatus], problems: Sequence[str], admitted: bool) -> tuple[str, str]:
+def _explain(
+    state: StarState, steps: Sequence[StepStatus], problems: Sequence[str], waiting: tuple[str, str] | None
+) -> tuple[str, str]:
     match state:
         case StarState.SUCCEEDED:
             return "AllStepsFinished", ""
@@ -115,9 +105,9 @@ def _explain(state: StarState, steps: Sequence[StepStatus], problems: Sequence[s
         case StarState.REJECTED:
             return "Rejected", _shortened("; ".join(problems), _MAX_MESSAGE)
         case _:
-            if not admitted:
-                return "WaitingForSlot", "as many stars as allowed are running"
-            held = [step for step in steps if step.state is StepState.RUNNING and step.reason]
+            if waiting is not None:
+                return waiting
+            held = [step for step in steps if step.reason and not step.state.final]
             told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
             return "Progressing", _shortened("; ".join(told), _MAX_MESSAGE)
 
