@@ -50,6 +50,7 @@ class Site:
             "outputs": [{"name": one} for one in outputs],
             "parameters": [
                 {"name": "sleep_s", "type": "number", "default": 0},
+                {"name": "scratch_mib", "type": "integer", "default": 0},
                 {"name": "memory_mib", "type": "integer", "default": 0},
                 {"name": "exit_code", "type": "integer", "default": 0},
                 {"name": "failures", "type": "integer", "default": 1000000},

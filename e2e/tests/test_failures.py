@@ -64,6 +64,13 @@ def test_a_module_out_of_memory_gets_more_up_to_its_cap(site: Site, chain: str) 
     assert steps(obese)["one"]["attempt"] == 3  # 48, 96, 192 MiB
 
 
+def test_a_module_that_fills_its_scratch_is_told_so(site: Site, chain: str) -> None:
+    site.start("hoarder", pipeline=chain, parameters={"one": {"scratch_mib": 40, "sleep_s": 120}})
+    one = steps(site.finished("hoarder", 240))["one"]
+    assert (one["state"], one["reason"], one["attempt"]) == ("Failed", "ScratchFull", 1)
+    assert "scratch-one" in one["message"]
+
+
 def test_cancelling_stops_the_jobs(site: Site, chain: str) -> None:
     site.start("unwanted", pipeline=chain, parameters={"one": {"sleep_s": 120}})
     site.in_state("unwanted", "one", "Running")

@@ -86,7 +86,15 @@ def test_a_duration_is_a_number_and_a_unit(text: str, expected: int) -> None:
     assert seconds(module(timeout=text).timeout) == expected
 
 
-@pytest.mark.parametrize("text", ["0s", "1.5h", "20", "20 m", "1w", "-5m", "1h30m", ""])
+@pytest.mark.parametrize("text", ["9999999s", "99999m", "999h", "99d"])
+def test_a_pipeline_of_the_longest_durations_fits_into_32_bits(text: str) -> None:
+    assert 64 * seconds(module(timeout=text).timeout) + 600 < 2**31
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0s", "1.5h", "20", "20 m", "1w", "-5m", "1h30m", "", "20m\n", "10000000s", "100000m", "1000h", "100d"],
+)  # fmt: skip
 def test_another_form_of_duration_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="timeout"):
         module(timeout=text)
@@ -94,7 +102,8 @@ def test_another_form_of_duration_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("250m", 0.25), ("2", 2), ("512Mi", 2.0**29), ("2Gi", 2.0**31), ("1k", 1e3), ("3M", 3e6), ("1Ti", 2.0**40)],
+    [("250m", 0.25), ("2", 2), ("512Mi", 2.0**29), ("2Gi", 2.0**31), ("1k", 1e3), ("3M", 3e6), ("1Ti", 2.0**40),
+     ("0.5", 0.5), ("1.0", 1), ("1.50Gi", 1.5 * 2**30), ("0.05", 0.05), ("010", 10)],
 )  # fmt: skip
 def test_a_quantity_is_a_number(text: str, expected: float) -> None:
     assert amount(module(resources={"memory": text}).resources.memory) == pytest.approx(expected)
@@ -104,6 +113,19 @@ def test_a_quantity_is_a_number(text: str, expected: float) -> None:
 def test_another_form_of_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match=r"resources\.memory"):
         module(resources={"memory": text})
+
+
+@pytest.mark.parametrize("field", ["cpu", "memory", "memoryCap", "scratch"])
+@pytest.mark.parametrize("text", ["0", "0Mi", "00", "0.0", "0.00Gi"])
+def test_a_module_is_given_more_than_nothing(field: str, text: str) -> None:
+    with pytest.raises(ValidationError, match=rf"resources\.{field}"):
+        module(resources={field: text})
+
+
+@pytest.mark.parametrize("image", ["", " ", "registry/m:1 ", " registry/m:1", "registry/m :1", "m:1\n", "a\tb"])
+def test_an_image_has_no_blanks(image: str) -> None:
+    with pytest.raises(ValidationError, match="image"):
+        module(image=image)
 
 
 def test_a_priority_has_bounds() -> None:

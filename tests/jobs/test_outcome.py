@@ -1,12 +1,13 @@
 """What a Job and its pod say about an attempt, as the API server shows them."""
 
 import json
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from plato_sas.jobs.builder import build_job
-from plato_sas.jobs.outcome import Attempt, AttemptState, Failure, FailureClass, attempt, finished, terminal
+from plato_sas.jobs.outcome import Attempt, AttemptState, Failure, FailureClass, attempt, finished, settled, terminal
 from plato_sas.jobs.stage import Site
 from plato_sas.stager.messages import Problem, Published, PublishedStep, StagedIn
 from sas_samples import NOW, graph
@@ -119,9 +120,71 @@ def test_a_deadline_names_the_step_that_ran() -> None:
     assert "1800 s" in one.message
 
 
-def test_a_deadline_before_any_container_ran() -> None:
-    one = failure(reason="DeadlineExceeded")
-    assert (one.reason, one.step) == ("DeadlineExceeded", None)
+def held_up(name: str, reason: str, message: str = "") -> Document:
+    return {"name": name, "state": {"waiting": {"reason": reason, "message": message}}}
+
+
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "CreateContainerError"])
+def test_a_deadline_that_passed_while_a_step_could_not_begin_is_infrastructure_and_says_why(reason: str) -> None:
+    why = held_up("step-a", reason, 'Back-off pulling image "registry/m:1"')
+    one = failure(ended("stage-in", 0, STAGED), why, reason="DeadlineExceeded", message="Pod was active too long")
+    assert kind_reason_step_code(one) == ("Infrastructure", reason, "a", None)
+    assert 'Back-off pulling image "registry/m:1"' in one.message
+    assert "1800 s" in one.message
+
+
+def test_a_deadline_before_any_step_began_is_infrastructure() -> None:
+    for pod_status in ([], [held_up("stage-in", "PodInitializing"), held_up("step-a", "PodInitializing")]):
+        one = failure(*pod_status, reason="DeadlineExceeded")
+        assert kind_reason_step_code(one) == ("Infrastructure", "NotStarted", None, None)
+        assert "1800 s" in one.message
+
+
+def test_a_module_that_ends_with_0_when_its_time_is_up_ran_too_long_all_the_same() -> None:
+    one = failure(ended("stage-in", 0, STAGED), ended("step-a", 0), reason="DeadlineExceeded")
+    assert kind_reason_step_code(one) == ("Science", "DeadlineExceeded", "a", None)
+
+
+EMPTY_DIR = 'Usage of EmptyDir volume "{}" exceeds the limit "16Mi". '
+
+
+def test_a_module_that_fills_its_scratch_is_at_fault() -> None:
+    (volume,) = (one["name"] for one in JOB["spec"]["template"]["spec"]["volumes"] if one["name"].endswith("-a"))
+    text = EMPTY_DIR.format(volume)
+    one = failure(ended("stage-in"), ended("step-a", 137), reason="Evicted", message=text)
+    assert kind_reason_step_code(one) == ("Science", "ScratchFull", "a", None)
+    assert one.message == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EMPTY_DIR.format("work"),
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 900Mi. ",
+        "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+    ],
+)
+def test_any_other_eviction_is_infrastructure(text: str) -> None:
+    one = failure(ended("stage-in"), ended("step-a", 137), reason="Evicted", message=text)
+    assert kind_reason_step_code(one) == ("Infrastructure", "Evicted", "a", None)
+    assert one.message == text
+
+
+@pytest.mark.parametrize(("code", "reason"), [(255, "Unknown"), (137, "ContainerStatusUnknown")])
+@pytest.mark.parametrize(("container", "step"), [("stage-in", None), ("step-a", "a"), ("publish", None)])
+@pytest.mark.parametrize("status", [{}, {"reason": "DeadlineExceeded", "message": "Pod was active too long"}])
+def test_a_container_that_was_lost_with_its_node_is_infrastructure(
+    code: int, reason: str, container: str, step: str | None, status: dict[str, str]
+) -> None:
+    one = failure(ended(container, code, "The container could not be located", reason), **status)
+    assert kind_reason_step_code(one) == ("Infrastructure", "ContainerLost", step, None)
+    assert container in one.message
+    assert "The container could not be located" in one.message
+
+
+def test_a_module_that_failed_before_another_container_was_lost_is_what_failed() -> None:
+    one = failure(ended("stage-in"), ended("step-a", 3, "bad"), ended("publish", 137, "", "ContainerStatusUnknown"))
+    assert kind_reason_step_code(one) == ("Science", "ModuleFailed", "a", 3)
 
 
 def test_a_missing_input_is_told_with_the_stagers_words() -> None:
@@ -162,7 +225,7 @@ def test_a_complete_job_whose_report_is_lost_is_not_taken_for_a_success() -> Non
     seen = attempt(job("Complete"), [pod(ended("step-a"), ended("publish", 0, ""), phase="Succeeded")])
     assert seen.state is AttemptState.FAILED
     assert seen.failure is not None
-    assert seen.failure.kind is FailureClass.INFRASTRUCTURE
+    assert (seen.failure.kind, seen.failure.reason) == (FailureClass.INFRASTRUCTURE, "StagerFailed")
 
 
 def test_a_pod_that_failed_before_its_containers_is_infrastructure() -> None:
@@ -171,18 +234,65 @@ def test_a_pod_that_failed_before_its_containers_is_infrastructure() -> None:
     assert one.message == "no cpus left"
 
 
-def test_the_newest_pod_counts() -> None:
-    old = pod(ended("step-a", 137), created=NOW, reason="Preempted")
-    new = pod(ended("step-a", 4, "bad data"), created=LATER)
-    for pods in ([old, new], [new, old]):
-        seen = attempt(job("Failed"), pods)
-        assert seen.failure is not None
-        assert seen.failure.exit_code == 4
+DISRUPTED = [{"type": "DisruptionTarget", "status": "True"}]
+PREEMPTED = pod(ended("step-a", 137), conditions=DISRUPTED)
+BAD_DATA = pod(ended("step-a", 4, "bad data"), created=LATER)
+STILL_RUNNING = pod(ended("stage-in"), phase="Running", created="2030-01-01T00:02:00Z")
+DONE = pod(ended("stage-in", 0, STAGED), ended("step-a"), ended("publish", 0, PUBLISHED), phase="Succeeded")
+
+
+@pytest.mark.parametrize("pods", list(permutations([PREEMPTED, BAD_DATA, STILL_RUNNING])))
+def test_the_newest_pod_that_stopped_tells_why_a_job_failed(pods: tuple[Document, ...]) -> None:
+    seen = attempt(job("Failed"), pods)
+    assert seen.failure is not None
+    assert seen.failure.exit_code == 4
+
+
+@pytest.mark.parametrize("pods", list(permutations([PREEMPTED, BAD_DATA, DONE])))
+def test_the_pod_that_succeeded_tells_what_a_complete_job_published(pods: tuple[Document, ...]) -> None:
+    seen = attempt(job("Complete"), pods)
+    assert seen.state is AttemptState.SUCCEEDED
+    assert seen.published.keys() == {"a"}
+
+
+def test_a_complete_job_is_not_judged_by_a_pod_that_failed() -> None:
+    seen = attempt(job("Complete"), [PREEMPTED])
+    assert seen.failure is not None
+    assert (seen.failure.kind, seen.failure.reason) == (FailureClass.INFRASTRUCTURE, "PodLost")
+
+
+@pytest.mark.parametrize(
+    ("condition", "pods", "agrees"),
+    [
+        (None, [], True),
+        (None, [STILL_RUNNING], True),
+        ("Complete", [], False),
+        ("Complete", [STILL_RUNNING], False),
+        ("Complete", [PREEMPTED], False),
+        ("Complete", [PREEMPTED, DONE], True),
+        ("Failed", [], False),
+        ("Failed", [STILL_RUNNING], False),
+        ("Failed", [BAD_DATA, STILL_RUNNING], False),
+        ("Failed", [PREEMPTED], False),
+        ("Failed", [PREEMPTED, BAD_DATA], True),
+        ("Failed", [BAD_DATA, PREEMPTED], True),
+    ],
+)
+def test_pods_that_are_older_than_their_job_do_not_agree_with_it(
+    condition: str | None, pods: list[Document], agrees: bool
+) -> None:
+    assert settled(job(condition), pods) is agrees
+
+
+def test_of_two_pods_of_one_second_the_one_that_runs_is_the_newer() -> None:
+    replacing = pod(phase="Pending", created=LATER)
+    assert not settled(job("Failed"), [BAD_DATA, replacing])
+    assert not settled(job("Failed"), [replacing, BAD_DATA])
 
 
 @pytest.mark.parametrize(
     "reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
-               "CreateContainerConfigError"]
+               "CreateContainerConfigError", "CreateContainerError", "RunContainerError"]
 )  # fmt: skip
 def test_a_pod_that_is_held_up_says_why(reason: str) -> None:
     waiting = {"name": "step-a", "state": {"waiting": {"reason": reason, "message": "no such image: x"}}}

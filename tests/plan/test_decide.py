@@ -1,9 +1,12 @@
 """What is done about one star, scenario by scenario."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import pytest
 
 from plato_sas.api import StarState, StepState
-from plato_sas.plan.decide import ReleaseJob, StartStage, StopJob
+from plato_sas.plan.decide import ReleaseJob, StartStage, StopJob, decide
 from sas_samples import LIGHT_CURVE, graph, output_of
 from sas_simulator import NODE_LOST, OUT_OF_MEMORY, TEMPORARY, Bad, Ok, Outcome, Outcomes, World
 
@@ -462,3 +465,21 @@ def test_a_transition_time_moves_with_its_status_only() -> None:
     world.run()
     assert world.status.conditions[0].last_transition_time == accepted.last_transition_time
     assert world.status.conditions[1].last_transition_time > complete.last_transition_time
+
+
+def without_pod(seconds_old: int) -> tuple[str | None, float | None]:
+    """The reason told of a step whose Job has made no pod for so long, and when to look again."""
+    world = World(graph({"a": []}))
+    world.decide()
+    observed = world.observe()
+    started = (datetime.fromisoformat(observed.now) - timedelta(seconds=seconds_old)).isoformat()
+    (job,) = [replace(one, has_pod=False, started_at=started) for one in observed.attempts]
+    decision = decide(replace(observed, attempts=(job,)))
+    return decision.status.steps[0].reason, decision.again_after
+
+
+def test_a_job_that_is_not_allowed_its_pod_is_told_after_a_while() -> None:
+    reason, again = without_pod(5)
+    assert reason is None
+    assert again is not None, "no event may ever come"
+    assert without_pod(60)[0] == "PodNotCreated"

@@ -83,6 +83,50 @@ def test_all_wiring_problems_are_told_at_once_and_always_in_one_order() -> None:
     assert fields == ["steps[a].inputs[X]", "steps[a].inputs[Y]", "steps[a].inputs[Z]", "steps[b].inputs"]
 
 
+TWINS = [{"name": "A", "path": "x.h5"}, {"name": "B"}, {"name": "C", "path": "x.h5"}, {"name": "D", "path": "B.h5"}]
+
+
+def test_two_outputs_of_a_module_are_two_files() -> None:
+    # Two steps use the module; it is told once.
+    steps = [{"name": name, "module": "twins"} for name in ("a", "b")]
+    error = refused(steps, {"twins": module(outputs=TWINS)})
+    assert error.reason == "PipelineInvalid"
+    assert error.problems == [
+        "ScienceModule twins: spec.outputs[C].path: x.h5 is the file of output A already",
+        "ScienceModule twins: spec.outputs[D].path: B.h5 is the file of output B already",
+    ]
+
+
+@pytest.mark.parametrize("path", ["{campain}/lc.h5", "{star}/{quarter}.h5", "{star", "star}/x", "{}", "{Star}/x"])
+def test_a_placeholder_that_is_not_known_names_its_external(path: str) -> None:
+    external = {"name": LIGHT_CURVE, "path": path}
+    error = refused([{"name": "a", "module": "source"}], {"source": SOURCE}, externals=[external])
+    assert error.reason == "PipelineInvalid"
+    assert error.problems == [
+        f"StarPipeline p: spec.externals[{LIGHT_CURVE}].path: "
+        f"only {{star}} and {{campaign}} are filled in, not all of {path!r}"
+    ]
+
+
+@pytest.mark.parametrize("path", ["lc.h5", "{star}.h5", "{campaign}/{star}/{star}-{campaign}.h5"])
+def test_a_known_placeholder_is_sound(path: str) -> None:
+    external = {"name": LIGHT_CURVE, "path": path}
+    built = build_graph("p", pipeline([{"name": "a", "module": "source"}], externals=[external]), {"source": SOURCE})
+    assert built.externals[LIGHT_CURVE].path == path
+
+
+@pytest.mark.parametrize("timeout", ["31d", "721h", "43201m", "2592001s"])
+def test_a_timeout_beyond_thirty_days_is_refused(timeout: str) -> None:
+    error = refused([{"name": "a", "module": "slow"}], {"slow": module(timeout=timeout)})
+    assert error.problems == [f"ScienceModule slow: spec.timeout: {timeout} is longer than 30d"]
+
+
+@pytest.mark.parametrize("timeout", ["30d", "720h", "43200m", "2592000s"])
+def test_a_timeout_of_thirty_days_is_sound(timeout: str) -> None:
+    built = build_graph("p", pipeline([{"name": "a", "module": "slow"}]), {"slow": module(timeout=timeout)})
+    assert built.step("a").module.timeout == timeout
+
+
 def test_every_missing_module_is_named() -> None:
     error = refused([{"name": "a", "module": "m1"}, {"name": "b", "module": "m2"}], {})
     assert error.reason == "ModuleNotFound"

@@ -74,7 +74,15 @@ def test_an_input_is_a_regular_file(pod: Pod) -> None:
     os.mkfifo(pod.light_curve)
     assert refused(pod).reason == "InputInvalid"
     problem = refused(pod, step(inputs=[InputDescription("DP1", "inputs", "q1/KIC1/lc.h5/deeper")]))
-    assert problem.reason in ("InputInvalid", "InputMissing")
+    assert problem.reason == "InputInvalid"
+
+
+def test_an_input_behind_links_in_a_circle_is_refused(pod: Pod) -> None:
+    (pod.roots.inputs / "round").symlink_to("about")
+    (pod.roots.inputs / "about").symlink_to("round")
+    problem = refused(pod, step(inputs=[InputDescription("DP1", "inputs", "round/lc.h5")]))
+    assert (problem.step, problem.reason) == ("msap1", "InputInvalid")
+    assert "round/lc.h5" in problem.message
 
 
 def test_a_published_input_must_be_what_its_producer_published(pod: Pod) -> None:

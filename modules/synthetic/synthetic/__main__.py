@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,7 +24,11 @@ def main() -> int:
             print(f"synthetic: input {name} is not there", file=sys.stderr)
             return 2
         content.append(path.read_text(errors="replace"))
-    time.sleep(float(parameters.get("sleep_s", 0)))
+    with tempfile.TemporaryFile() as filling:
+        for _ in range(int(parameters.get("scratch_mib", 0))):
+            filling.write(bytes(1 << 20))
+        filling.flush()
+        time.sleep(float(parameters.get("sleep_s", 0)))
     hoard = bytearray(int(parameters.get("memory_mib", 0)) << 20)
     if hoard:
         hoard[::4096] = b"x" * len(hoard[::4096])

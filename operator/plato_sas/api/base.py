@@ -52,8 +52,18 @@ VolumePath = Annotated[
     Field(pattern=r"^([A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*/)*[A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*$", max_length=255),
 ]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}(s|m|h|d)$", max_length=8)]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", max_length=20)]
+# Less than 116 days in any unit: the seconds of a whole pipeline fit into 32 bits.
+Duration = Annotated[
+    str, Field(pattern=r"^([1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$", max_length=8)
+]
+# More than zero: one of the digits, before the point or after it, is not 0.
+Quantity = Annotated[
+    str,
+    Field(
+        pattern=r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
+        max_length=20,
+    ),
+]
 Text = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 # A number is written as a string ("3.5") or an integer: API conventions keep floats out of a spec.

@@ -109,7 +109,7 @@ class ScienceModuleSpec(ApiModel):
     """Everything the manager needs to know of an image."""
 
     description: Text | None = None
-    image: Annotated[str, Field(min_length=1, max_length=512)] = Field(
+    image: Annotated[str, Field(pattern=r"^\S+$", max_length=512)] = Field(
         description="Image reference, best with a digest (name@sha256:...)."
     )
     version: Annotated[str, Field(min_length=1, max_length=64)]
@@ -120,7 +120,7 @@ class ScienceModuleSpec(ApiModel):
     facts: list[FactDeclaration] = Field(default_factory=list, max_length=16, json_schema_extra=BY_NAME)
     parameters: list[ParameterDeclaration] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
     resources: ModuleResources = Field(default_factory=lambda: ModuleResources())
-    timeout: Duration = Field("1h", description="How long one run may take.")
+    timeout: Duration = Field("1h", description="How long one run may take; at most 30 days.")
     retry: ModuleRetry = Field(default_factory=lambda: ModuleRetry())
 
 

@@ -163,7 +163,7 @@ class Reconciler:
             if processing.metadata.uid not in owners:
                 continue  # of a star of the same name that was deleted
             pods = self._view.pods_of(job["metadata"]["name"])
-            if outcome.finished(job) and not any(outcome.terminal(pod) for pod in pods):
+            if not outcome.settled(job, pods):
                 # The watch of pods is behind that of Jobs, or the pod is gone: ask.
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
             found.append(outcome.attempt(job, pods))

@@ -1,5 +1,6 @@
 """What a Job and its pod say about an attempt."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,15 +20,23 @@ Document = Mapping[str, Any]
 _TEMPORARY_EXIT = 75
 # Problems of the volume or the node rather than of the star's data or the module.
 _STAGER_TEMPORARY = frozenset({"StageInFailed", "PublishFailed"})
-_PULL_PROBLEMS = frozenset(
+# Why a container does not begin; the kubelet goes on trying.
+_START_PROBLEMS = frozenset(
     {
         "ErrImagePull",
         "ImagePullBackOff",
         "InvalidImageName",
         "ErrImageNeverPull",
         "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
     }
 )
+# What the container runtime (exit code 255) and the kubelet (137) say of a container that they have lost, mostly
+# over a restart of the node. Both codes are made up.
+_LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
+# The kubelet's words (emptyDirMessageFmt in pkg/kubelet/eviction/helpers.go), for a module's own scratch.
+_SCRATCH_FULL = re.compile(r'EmptyDir volume "scratch-([a-z0-9-]+)"')
 
 
 class FailureClass(StrEnum):
@@ -73,6 +82,7 @@ class Attempt:
     started_at: str | None = None
     finished_at: str | None = None
     waiting: tuple[str, str] | None = None  # reason and message of what holds the pod up
+    has_pod: bool = True
     released: bool = False  # its removal has been arranged
 
 
@@ -86,15 +96,30 @@ def terminal(pod: Document) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
+def settled(job: Document, pods: Iterable[Document]) -> bool:
+    """Whether the pods in hand agree with the Job: if not, they are older than it and must be asked for.
+
+    A complete Job has a pod that succeeded. A failed Job's newest pod has stopped, and not by a disruption: the Job
+    would have replaced that one. A Job that is not finished agrees with any pods.
+    """
+    match _job_state(job):
+        case AttemptState.SUCCEEDED:
+            return any(map(_succeeded, pods))
+        case AttemptState.FAILED:
+            newest = _newest(pods)
+            return newest is not None and terminal(newest) and not _disrupted(newest)
+        case AttemptState.ACTIVE:
+            return True
+
+
 def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
     """An attempt from its Job and the pods it made.
 
-    A finished Job without a finished pod is reported as lost; whoever calls must have looked for the pod.
+    A finished Job without a pod that finished so is reported as lost; whoever calls must have looked for the pod.
     """
     labels = job["metadata"].get("labels", {})
-    # Disruptions are ignored by the Job, so there can be several pods; the newest is the one that counts.
-    newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
     state = _job_state(job)
+    pod = _telling(state, pods)
     status = job.get("status", {})
     common: dict[str, Any] = {
         "job": job["metadata"]["name"],
@@ -104,17 +129,42 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "started_at": status.get("startTime"),
     }
     if state is AttemptState.ACTIVE:
-        waiting = _waiting(newest) if newest is not None else None
-        return Attempt(state=state, waiting=waiting, **common)
+        waiting = _waiting(pod) if pod is not None else None
+        return Attempt(state=state, waiting=waiting, has_pod=pod is not None, **common)
     common["finished_at"] = _finished_at(status)
-    messages = _messages(newest)
+    messages = _messages(pod)
     staged = parse_staged_in(messages.get(names.STAGE_IN, ""))
     common["inputs"] = staged.inputs if staged else {}
     published = parse_published(messages.get(names.PUBLISH, ""))
     if state is AttemptState.SUCCEEDED and published is not None:
         return Attempt(state=state, published=published.steps, **common)
-    failure = _failure(job, newest)
+    failure = _failure(job, pod)
     return Attempt(state=AttemptState.FAILED, failure=failure, **common)
+
+
+def _telling(state: AttemptState, pods: Iterable[Document]) -> Document | None:
+    """The pod that tells how the Job stands: disrupted pods are replaced within the Job, so there can be several."""
+    if state is AttemptState.SUCCEEDED:
+        return _newest(filter(_succeeded, pods))
+    if state is AttemptState.FAILED:
+        return _newest(filter(terminal, pods))
+    return _newest(pods)
+
+
+def _newest(pods: Iterable[Document]) -> Document | None:
+    """Creation times are whole seconds; of two within one, a pod that still runs replaced one that has stopped."""
+    return max(
+        pods, key=lambda pod: (str(pod["metadata"].get("creationTimestamp", "")), not terminal(pod)), default=None
+    )
+
+
+def _succeeded(pod: Document) -> bool:
+    return bool(pod.get("status", {}).get("phase") == "Succeeded")
+
+
+def _disrupted(pod: Document) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(one["type"] == "DisruptionTarget" and one["status"] == "True" for one in conditions)
 
 
 def _job_state(job: Document) -> AttemptState:
@@ -156,11 +206,19 @@ def _messages(pod: Document | None) -> dict[str, str]:
     return found
 
 
-def _waiting(pod: Document) -> tuple[str, str] | None:
+def _start_problem(pod: Document) -> tuple[str, str, str] | None:
+    """Name of a container that cannot begin, reason and message."""
     for container in _container_statuses(pod):
         waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") in _PULL_PROBLEMS:
-            return str(waiting["reason"]), str(waiting.get("message", ""))
+        if waiting.get("reason") in _START_PROBLEMS:
+            return str(container["name"]), str(waiting["reason"]), str(waiting.get("message", ""))
+    return None
+
+
+def _waiting(pod: Document) -> tuple[str, str] | None:
+    problem = _start_problem(pod)
+    if problem is not None:
+        return problem[1:]
     for condition in pod.get("status", {}).get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return str(condition.get("reason", "Unschedulable")), str(condition.get("message", ""))
@@ -168,7 +226,7 @@ def _waiting(pod: Document) -> tuple[str, str] | None:
 
 
 def _failure(job: Document, pod: Document | None) -> Failure:
-    if pod is None or not terminal(pod):
+    if pod is None:
         name = job["metadata"]["name"]
         return Failure(FailureClass.INFRASTRUCTURE, "PodLost", f"the pod of Job {name} is gone")
     if pod["status"].get("reason") == "Evicted":
@@ -177,25 +235,30 @@ def _failure(job: Document, pod: Document | None) -> Failure:
         terminated = container.get("state", {}).get("terminated")
         if terminated and terminated["exitCode"] != 0:
             return _container_failure(pod, str(container["name"]), terminated)
+    if _succeeded(pod):
+        return Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", f"{names.PUBLISH} ended without a report")
     reason = str(pod["status"].get("reason", "PodFailed"))
     message = str(pod["status"].get("message", "the pod failed before a container did"))
     if reason == "DeadlineExceeded":
-        return _timed_out(pod, None)
+        return _stopped_without_failure(pod)
     return Failure(FailureClass.INFRASTRUCTURE, reason, message)
 
 
 def _evicted(pod: Document) -> Failure:
     """The kubelet put the pod out: for the node's sake, or because the module filled its scratch."""
     message = str(pod["status"].get("message", ""))
-    if "emptyDir" in message:
-        return Failure(FailureClass.SCIENCE, "ScratchFull", message, _last_step(pod))
+    scratch = _SCRATCH_FULL.search(message)
+    if scratch:
+        return Failure(FailureClass.SCIENCE, "ScratchFull", message, scratch[1])
     return Failure(FailureClass.INFRASTRUCTURE, "Evicted", message, _last_step(pod))
 
 
 def _last_step(pod: Document) -> str | None:
     """The step that was running, or had run last."""
     begun = [
-        names.container_step(str(one["name"])) for one in _container_statuses(pod) if "waiting" not in one["state"]
+        names.container_step(str(one["name"]))
+        for one in _container_statuses(pod)
+        if one.get("state", {}).keys() & {"running", "terminated"}
     ]
     return next((step for step in reversed(begun) if step is not None), None)
 
@@ -205,6 +268,8 @@ def _container_failure(pod: Document, container: str, terminated: Document) -> F
     exit_code = int(terminated["exitCode"])
     message = str(terminated.get("message", "")).strip()
     at = terminated.get("finishedAt")
+    if terminated.get("reason") in _LOST:
+        return _container_lost(pod, container, message, at)
     if step is None:
         return _stager_failure(container, parse_problem(message), message, exit_code, at)
     if pod["status"].get("reason") == "DeadlineExceeded":
@@ -229,7 +294,28 @@ def _stager_failure(container: str, problem: Problem | None, message: str, exit_
     return Failure(kind, problem.reason, problem.message, problem.step or None, None, at)
 
 
-def _timed_out(pod: Document, step: str | None) -> Failure:
+def _container_lost(pod: Document, container: str, message: str, at: str | None) -> Failure:
+    said = "; ".join(text for text in (message, str(pod["status"].get("message", ""))) if text)
+    text = f"the node does not know how container {container} ended, or whether it began: {said or 'was it restarted?'}"
+    return Failure(FailureClass.INFRASTRUCTURE, "ContainerLost", text, names.container_step(container), None, at)
+
+
+def _stopped_without_failure(pod: Document) -> Failure:
+    """The pod's time ran out while no container failed: one could not begin, or a module took its end for success."""
+    limit = pod["spec"].get("activeDeadlineSeconds")
+    problem = _start_problem(pod)
+    if problem is not None:
+        container, reason, message = problem
+        text = f"container {container} could not begin within {limit} s: {message}"
+        return Failure(FailureClass.INFRASTRUCTURE, reason, text, names.container_step(container))
+    step = _last_step(pod)
+    if step is None:
+        text = f"no step began within the pod's limit of {limit} s"
+        return Failure(FailureClass.INFRASTRUCTURE, "NotStarted", text)
+    return _timed_out(pod, step)
+
+
+def _timed_out(pod: Document, step: str) -> Failure:
     limit = pod["spec"].get("activeDeadlineSeconds")
     text = f"the pod ran longer than its limit of {limit} s and was stopped"
     return Failure(FailureClass.SCIENCE, "DeadlineExceeded", text, step)

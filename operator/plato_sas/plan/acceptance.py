@@ -1,7 +1,7 @@
 """Whether a star's spec fits its pipeline; what the CRD's schema cannot know."""
 
 from plato_sas.api import StarProcessingSpec
-from plato_sas.plan.graph import Graph
+from plato_sas.plan.graph import Graph, path_problems
 from plato_sas.plan.values import ValueInvalid, parse_value
 
 
@@ -24,7 +24,9 @@ def problems(spec: StarProcessingSpec, graph: Graph) -> list[str]:
                 parse_value(declared[name], value)
             except ValueInvalid as error:
                 found.append(f"{where}.{name}: {error}")
-    for name in spec.inputs:
+    for name, given in spec.inputs.items():
+        if given.path is not None:
+            found += path_problems(f"spec.inputs.{name}.path", given.path)
         if name not in graph.externals:
             known = ", ".join(sorted(graph.externals)) or "none"
             found.append(f"spec.inputs.{name}: not an external input of the pipeline (externals: {known})")

@@ -17,6 +17,7 @@ _FIRST_PAUSE = {
     FailureClass.OUT_OF_MEMORY: 0.0,
 }
 _LONGEST_PAUSE = 300.0
+POD_EXPECTED_SECONDS = 30.0  # a Job controller that is not hindered makes its pod sooner
 MAX_MESSAGE = 1024
 
 
@@ -57,12 +58,13 @@ def _is_recorded(step: StepStatus, attempt: Attempt) -> bool:
 
 def _record(ledger: Ledger, step: GraphStep, attempt: Attempt, now: str) -> None:
     status = ledger.steps[step.name]
+    waiting = attempt.waiting or _without_pod(attempt, now)
     running = status.model_copy(
         update={
             "state": StepState.RUNNING,
             "attempt": attempt.number,
-            "reason": attempt.waiting[0][:64] if attempt.waiting else None,
-            "message": attempt.waiting[1][-MAX_MESSAGE:] if attempt.waiting else None,
+            "reason": waiting[0][:64] if waiting else None,
+            "message": waiting[1][-MAX_MESSAGE:] if waiting else None,
             "started_at": attempt.started_at or status.started_at or now,
             "finished_at": None,
             "exit_code": None,
@@ -88,6 +90,19 @@ def _record(ledger: Ledger, step: GraphStep, attempt: Attempt, now: str) -> None
     )
     if published.facts:
         ledger.facts[step.name] = dict(published.facts)
+
+
+def _without_pod(attempt: Attempt, now: str) -> tuple[str, str] | None:
+    """What to say of a Job that has made no pod for longer than that takes: a quota or a policy forbids it."""
+    if not no_pod_yet(attempt) or attempt.started_at is None:
+        return None
+    if (parse_time(now) - parse_time(attempt.started_at)).total_seconds() < POD_EXPECTED_SECONDS:
+        return None
+    return "PodNotCreated", f"Job {attempt.job} has made no pod; `kubectl describe job {attempt.job}` says why"
+
+
+def no_pod_yet(attempt: Attempt) -> bool:
+    return attempt.state is AttemptState.ACTIVE and not attempt.has_pod
 
 
 def _after_failure(step: GraphStep, status: StepStatus, failure: Failure, at: str) -> StepStatus:

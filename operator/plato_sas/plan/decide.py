@@ -17,7 +17,7 @@ from plato_sas.api import DesiredState, StarProcessing, StarProcessingStatus, St
 from plato_sas.jobs.outcome import Attempt, AttemptState
 from plato_sas.jobs.stage import StageRun
 from plato_sas.plan import acceptance
-from plato_sas.plan.attempts import MAX_MESSAGE, Ledger, fold, pause_left
+from plato_sas.plan.attempts import MAX_MESSAGE, POD_EXPECTED_SECONDS, Ledger, fold, no_pod_yet, pause_left
 from plato_sas.plan.graph import Graph, GraphStep
 from plato_sas.plan.stages import present, stage_for
 from plato_sas.plan.status import summarise
@@ -90,7 +90,8 @@ def decide(observed: Observed) -> Decision:
     actions: list[Action] = [ReleaseJob(one.job) for one in _once(ledger.recorded) if not one.released]
     actions += [StopJob(one.job) for one in _once(ledger.stray) if not one.released]
     problems = acceptance.problems(processing.spec, graph)
-    again: list[float] = []
+    # Nothing may ever happen to a Job that is not allowed its pod: look again by ourselves.
+    again = [POD_EXPECTED_SECONDS for one in observed.attempts if no_pod_yet(one)]
     needs_slot = False
     if processing.spec.desired_state is DesiredState.CANCEL:
         actions += _cancel(ledger, observed.attempts, now)
@@ -99,8 +100,9 @@ def decide(observed: Observed) -> Decision:
         hold = processing.spec.desired_state is DesiredState.SUSPEND or bool(problems)
         needs_slot = bool(ready) and not hold
         if needs_slot and observed.admitted and observed.held is None:
-            started, again = _start(ledger, processing, graph, ready, now)
+            started, pauses = _start(ledger, processing, graph, ready, now)
             actions += started
+            again += pauses
     status = before.model_copy(update={"revision": observed.revision, "facts": ledger.facts, "inputs": ledger.inputs})
     steps = [ledger.steps[step.name] for step in graph.steps]
     waiting = (observed.held or (None if observed.admitted else _NO_SLOT)) if needs_slot else None

@@ -12,9 +12,13 @@ from plato_sas.api import (
     ScienceModuleSpec,
     StarPipelineSpec,
     StepInput,
+    seconds,
 )
 from plato_sas.plan.values import Value, ValueInvalid, resolve
 from plato_sas.plan.when import Condition, ConditionInvalid, compile_condition
+
+_LONGEST_TIMEOUT = "30d"
+_PLACEHOLDERS = ("{star}", "{campaign}")
 
 
 class GraphInvalid(ValueError):
@@ -78,7 +82,8 @@ class Graph:
 def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> Graph:
     """Bind a pipeline to its modules and check everything that does not depend on a star.
 
-    Raises GraphInvalid with all problems of the first kind met: modules missing, wiring, cycle, conditions.
+    Raises GraphInvalid with all problems of the first kind met: modules missing; externals, modules and wiring;
+    conditions; cycle.
     """
     where = f"StarPipeline {name}: spec.steps"
     missing = [
@@ -88,7 +93,9 @@ def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, Sci
     ]
     if missing:
         raise GraphInvalid("ModuleNotFound", missing)
-    problems: list[str] = []
+    problems = _external_problems(name, pipeline.externals)
+    for module in dict.fromkeys(step.module for step in pipeline.steps):
+        problems += _module_problems(module, modules[module])
     by_name = {step.name: step for step in pipeline.steps}
     externals = {one.name: one for one in pipeline.externals}
     bound: dict[str, tuple[BoundInput, ...]] = {}
@@ -141,6 +148,36 @@ class _Binder:
         elif output not in {one.name for one in self.modules[producer.module].outputs}:
             problems.append(f"{here}.output: step {given.step!r} has no output {output!r}")
         return BoundInput(given.name, optional, step=given.step, output=output)
+
+
+def _external_problems(pipeline: str, externals: list[ExternalInput]) -> list[str]:
+    problems = []
+    for one in externals:
+        problems += path_problems(f"StarPipeline {pipeline}: spec.externals[{one.name}].path", one.path)
+    return problems
+
+
+def path_problems(where: str, path: str) -> list[str]:
+    """What is wrong with the path of an external product: placeholders that nobody fills in."""
+    rest = path
+    for placeholder in _PLACEHOLDERS:
+        rest = rest.replace(placeholder, "")
+    if "{" in rest or "}" in rest:
+        return [f"{where}: only {' and '.join(_PLACEHOLDERS)} are filled in, not all of {path!r}"]
+    return []
+
+
+def _module_problems(name: str, module: ScienceModuleSpec) -> list[str]:
+    problems = []
+    writer: dict[str, str] = {}
+    for output in module.outputs:
+        other = writer.setdefault(output.file_name, output.name)
+        if other != output.name:
+            where = f"ScienceModule {name}: spec.outputs[{output.name}].path"
+            problems.append(f"{where}: {output.file_name} is the file of output {other} already")
+    if seconds(module.timeout) > seconds(_LONGEST_TIMEOUT):
+        problems.append(f"ScienceModule {name}: spec.timeout: {module.timeout} is longer than {_LONGEST_TIMEOUT}")
+    return problems
 
 
 def _parameter_problems(where: str, step: PipelineStep, module: ScienceModuleSpec) -> list[str]:

@@ -1,5 +1,6 @@
 """Reading and writing files so that a crash, a symbolic link or a half-written file cannot do harm."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK = 1 << 20
+# What open says of a link, a socket, a folder, a path through a file, and a file that may not be read. Everything
+# else is the volume's trouble.
+_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR, errno.EACCES})
 
 
 class NotAFile(Exception):
@@ -17,13 +21,13 @@ class NotAFile(Exception):
 def open_regular(path: Path) -> int:
     """A read-only descriptor of a regular file. Links are not followed: a module could plant one.
 
-    Raises FileNotFoundError or NotAFile.
+    Raises FileNotFoundError, NotAFile, or another OSError where the volume is at fault (a stale handle, an I/O error).
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
         raise NotAFile(f"{path.name} cannot be opened as a regular file: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

@@ -28,9 +28,12 @@ def outputs_digest(outputs: dict[str, PublishedFile]) -> str:
 
 
 def output_digest(manifest: Path, output: str) -> str | None:
-    """SHA-256 of one output as its producer published it; None if the manifest does not know it."""
+    """SHA-256 of one output as its producer published it; None if there is no manifest or it does not know the output.
+
+    Raises OSError if the manifest cannot be read.
+    """
     try:
         document: dict[str, Any] = json.loads(manifest.read_text())
         return str(document["outputs"][output]["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -1,6 +1,7 @@
 """Before the modules: a fresh attempt folder, verified inputs, parameters written."""
 
 import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from plato_sas.stager.roots import Roots
 
 
 def stage_in(stage: Stage, roots: Roots) -> StagedIn:
-    """Prepare a stage. Raises Problem, naming the step, the input and the file; then no module starts.
+    """Prepare a stage. Raises Problem, naming the step, the input and the file, or OSError; then no module starts.
 
     Inputs that a step of the same stage makes do not exist yet and carry neither digest nor producer.
     """
@@ -41,7 +42,11 @@ def _made_in_stage(stage: Stage, one: InputDescription) -> bool:
 
 
 def _clear_older_attempts(stage: Stage, products: Path, steps: set[str]) -> None:
-    """Remove what earlier attempts at these steps left; only one attempt at a step is ever active."""
+    """Remove what earlier attempts at these steps left.
+
+    An attempt at a step begins when the one before has ended. A pod that runs on nevertheless (its star was deleted
+    and created anew, or its node is out of reach) loses its folder here.
+    """
     attempts = products / stage.attempts_folder
     if not attempts.is_dir():
         return
@@ -59,13 +64,14 @@ def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> str:
     root = roots.inputs if one.volume == "inputs" else roots.products
     path = root / one.path
     # A link could lead out of the volume; the module would then be shown another file than was verified.
-    if not path.parent.resolve().is_relative_to(root.resolve()):
+    # (Path.resolve would raise RuntimeError for links in a circle; opening it says ELOOP.)
+    if not Path(os.path.realpath(path.parent)).is_relative_to(root.resolve()):
         raise Problem(step.name, "InputInvalid", f"{where} leads out of the volume")
     try:
         descriptor = open_regular(path)
     except FileNotFoundError:
         raise Problem(step.name, "InputMissing", f"{where} does not exist") from None
-    except (NotAFile, OSError) as error:
+    except NotAFile as error:
         raise Problem(step.name, "InputInvalid", f"{where}: {error}") from None
     with open(descriptor, "rb") as file:
         digest = sha256(file.fileno())
