@@ -65,8 +65,9 @@ def test_a_module_out_of_memory_gets_more_up_to_its_cap(site: Site, chain: str) 
 
 
 def test_a_module_that_fills_its_scratch_is_told_so(site: Site, chain: str) -> None:
-    site.start("hoarder", pipeline=chain, parameters={"one": {"scratch_mib": 40, "sleep_s": 120}})
-    one = steps(site.finished("hoarder", 240))["one"]
+    # The kubelet measures volumes once a minute.
+    site.start("hoarder", pipeline=chain, parameters={"one": {"scratch_mib": 40, "sleep_s": 240}})
+    one = steps(site.finished("hoarder", 300))["one"]
     assert (one["state"], one["reason"], one["attempt"]) == ("Failed", "ScratchFull", 1)
     assert "scratch-one" in one["message"]
 

@@ -24,7 +24,8 @@ def main() -> int:
             print(f"synthetic: input {name} is not there", file=sys.stderr)
             return 2
         content.append(path.read_text(errors="replace"))
-    with tempfile.TemporaryFile() as filling:
+    # A file with a name: the kubelet counts what it finds in the folder.
+    with tempfile.NamedTemporaryFile() as filling:
         for _ in range(int(parameters.get("scratch_mib", 0))):
             filling.write(bytes(1 << 20))
         filling.flush()
