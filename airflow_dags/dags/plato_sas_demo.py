@@ -7,8 +7,8 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from airflow.exceptions import AirflowFailException
 from airflow.sdk import Param, TriggerRule, dag, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.progress import StarFailure

@@ -13,7 +13,7 @@ from e2e.tests.site import Site
 
 NAMESPACE = "plato-e2e"
 # Short, so that a test can see finished Jobs go.
-JOB_TTL_SECONDS = 20
+JOB_TTL_SECONDS = 10
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

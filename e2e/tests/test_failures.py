@@ -17,6 +17,8 @@ def chain(site: Site) -> str:
     two = {"name": "two", "module": "sink", "inputs": [{"name": "IDP_A", "step": "one"}]}
     site.pipeline("chain", [{"name": "one", "module": "source"}, two, {"name": "aside", "module": "source"}])
     site.pipeline("hungry", [{"name": "one", "module": "hungry"}])
+    # The kubelet measures volumes once a minute, so this star goes along with the others.
+    site.start("hoarder", pipeline="chain", parameters={"one": {"scratch_mib": 40, "sleep_s": 240}})
     return "chain"
 
 
@@ -64,14 +66,6 @@ def test_a_module_out_of_memory_gets_more_up_to_its_cap(site: Site, chain: str) 
     assert steps(obese)["one"]["attempt"] == 3  # 48, 96, 192 MiB
 
 
-def test_a_module_that_fills_its_scratch_is_told_so(site: Site, chain: str) -> None:
-    # The kubelet measures volumes once a minute.
-    site.start("hoarder", pipeline=chain, parameters={"one": {"scratch_mib": 40, "sleep_s": 240}})
-    one = steps(site.finished("hoarder", 300))["one"]
-    assert (one["state"], one["reason"], one["attempt"]) == ("Failed", "ScratchFull", 1)
-    assert "scratch-one" in one["message"]
-
-
 def test_cancelling_stops_the_jobs(site: Site, chain: str) -> None:
     site.start("unwanted", pipeline=chain, parameters={"one": {"sleep_s": 120}})
     site.in_state("unwanted", "one", "Running")
@@ -92,7 +86,7 @@ def test_suspending_starts_nothing_new_and_resuming_goes_on(site: Site, chain: s
 
 
 def test_finished_jobs_stay_for_their_logs_and_then_go(site: Site, chain: str) -> None:
-    site.start("tidy", pipeline=chain, parameters={"one": {"message": "a line for the log"}})
+    site.start("tidy", pipeline="hungry", parameters={"one": {"message": "a line for the log"}})
     site.finished("tidy")
     job = next(one["metadata"]["name"] for one in site.jobs("tidy") if "-one-" in one["metadata"]["name"])
     assert "a line for the log" in kubectl("logs", f"job/{job}", "-c", "step-one", namespace=site.namespace)
@@ -117,3 +111,9 @@ def test_a_second_star_on_the_same_products_waits_for_the_first(site: Site, chai
     assert "'tree'" in condition(waiting, "Complete")["message"]
     assert site.finished("tree")["state"] == "Succeeded"
     assert site.finished("tree-again")["state"] == "Succeeded"
+
+
+def test_a_module_that_fills_its_scratch_is_told_so(site: Site, chain: str) -> None:
+    one = steps(site.finished("hoarder", 300))["one"]
+    assert (one["state"], one["reason"], one["attempt"]) == ("Failed", "ScratchFull", 1)
+    assert "scratch-one" in one["message"]
