@@ -142,15 +142,15 @@ class Reconciler:
         if any(one.state is outcome.AttemptState.ACTIVE for one in attempts):
             self._window.occupy(name)
 
-        jobs = {one.job for one in attempts}
+        # From here to the slot nothing is awaited: no other star can come in between.
+        held = self._held(name, {one.job for one in attempts})
 
         def decided() -> Decision:
-            admitted, held = self._window.holds(name), self._held(name, jobs)
+            admitted = self._window.holds(name)
             return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held))
 
-        # From here to the slot nothing is awaited: no other star can come in between.
         decision = decided()
-        if decision.needs_slot and not self._window.holds(name) and self._held(name, jobs) is None:
+        if decision.needs_slot and held is None and not self._window.holds(name):
             rank = (-processing.spec.priority, processing.metadata.creation_timestamp or "", name)
             if self._window.acquire(name, rank):
                 decision = decided()
