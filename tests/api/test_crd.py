@@ -126,7 +126,17 @@ def test_what_a_star_is_cannot_be_changed(field: str) -> None:
 
 
 def test_an_input_comes_from_exactly_one_place() -> None:
-    assert "has(self.external) != has(self.step)" in rules("StarPipeline", "spec.steps[].inputs[]")
+    (rule,) = [one for one in rules("StarPipeline", "spec.steps[].inputs[]") if "size() == 1" in one]
+    assert all(f"has(self.{source})" in rule for source in ("external", "step", "previous"))
+
+
+def test_a_rerun_is_of_some_steps_or_of_failed_ones_and_its_number_only_grows() -> None:
+    assert any("has(self.from)" in rule and "self.failed" in rule for rule in rules("StarProcessing", "spec.rerun"))
+    assert any("self.rerun.id >= oldSelf.rerun.id" in rule for rule in rules("StarProcessing", "spec"))
+
+
+def test_the_campaign_before_is_another_one() -> None:
+    assert any("self.previousCampaign != self.campaign" in rule for rule in rules("StarProcessing", "spec"))
 
 
 @pytest.mark.parametrize("field", ["spec.parameters", "spec.inputs"])

@@ -18,7 +18,7 @@ from plato_sas.api import (
     amount,
     seconds,
 )
-from sas_samples import NOW, module, pipeline, processing
+from sas_samples import module, pipeline, processing
 
 
 def star(**spec: Any) -> StarProcessing:
@@ -178,7 +178,8 @@ def test_a_fact_keeps_its_type(value: object) -> None:
 
 
 def test_final_states() -> None:
-    assert {state for state in StepState if not state.final} == {StepState.PENDING, StepState.RUNNING}
+    under_way = {StepState.PENDING, StepState.RUNNING, StepState.PUBLISHING}
+    assert {state for state in StepState if not state.final} == under_way
     assert {state for state in StepState if state.published} == {StepState.SUCCEEDED, StepState.REUSED}
     assert {state for state in StarState if not state.finished} == {
         StarState.PENDING,
@@ -187,36 +188,30 @@ def test_final_states() -> None:
     }
 
 
-def test_the_status_of_thirty_steps_stays_small() -> None:
-    """A bad but real day: two steps failed with full-length logs, the others with digests, facts and retries."""
-    steps: list[dict[str, Any]] = []
-    for index in range(30):
-        step: dict[str, Any] = {
-            "name": f"msap{index % 5 + 1}-{index:02d}-step",
-            "state": "Succeeded",
-            "attempt": 2,
-            "exitCode": 0,
-            "retries": {"Infrastructure": 1},
-            "digest": "f" * 64,
-            "startedAt": NOW,
-            "finishedAt": NOW,
-        }
-        if index % 16 == 5:
-            step |= {"state": "Failed", "reason": "ModuleFailed", "exitCode": 2, "message": "x" * 1024}
-        steps.append(step)
-    facts = {step["name"]: {f"fact_number_{n}": 123.456789012345 for n in range(3)} for step in steps}
-    conditions = [
-        {"type": "Accepted", "status": "True", "reason": "Accepted", "lastTransitionTime": NOW},
-        {"type": "Complete", "status": "False", "reason": "StepFailed", "message": "x" * 2048,
-         "lastTransitionTime": NOW},
-    ]  # fmt: skip
-    status = StarProcessingStatus.model_validate(
-        {
-            "state": "Failed",
-            "steps": steps,
-            "facts": facts,
-            "conditions": conditions,
-            "inputs": {f"DP1_LC_{n}": "a" * 64 for n in range(5)},
-        }
-    )
-    assert len(status.model_dump_json(by_alias=True, exclude_none=True)) < 16 * 1024
+@pytest.mark.parametrize("wish", [{}, {"failed": True}, {"from": ["a", "b"]}])
+def test_a_rerun_has_a_number_and_says_what_to_look_at_again(wish: dict[str, Any]) -> None:
+    rerun = star(rerun={"id": 1, **wish}).spec.rerun
+    assert rerun is not None
+    assert (rerun.from_steps, rerun.failed) == (wish.get("from"), wish.get("failed", False))
+    assert star(rerun={"id": 1, **wish}).to_dict()["spec"]["rerun"] == {"id": 1, "failed": False, **wish}
+
+
+@pytest.mark.parametrize("rerun", [{}, {"id": 0}, {"id": 1000001}, {"id": 1, "from": []}, {"id": 1, "from": ["A"]}])
+def test_another_form_of_rerun_is_refused(rerun: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"spec\.rerun"):
+        star(rerun=rerun)
+
+
+@pytest.mark.parametrize("field", ["deadline", "ttl"])
+def test_deadline_and_ttl_are_durations(field: str) -> None:
+    assert star(**{field: "2h"}).to_dict()["spec"][field] == "2h"
+    with pytest.raises(ValidationError, match=rf"spec\.{field}"):
+        star(**{field: "2 hours"})
+
+
+def test_stages_are_the_pipelines_unless_the_star_says_otherwise() -> None:
+    assert pipeline([{"name": "a", "module": "m"}]).stages == "Fused"
+    assert pipeline([{"name": "a", "module": "m"}], stages="PerStep").stages == "PerStep"
+    assert star().spec.stages is None
+    with pytest.raises(ValidationError, match=r"spec\.stages"):
+        star(stages="fused")

@@ -12,12 +12,13 @@ from plato_sas.api.module import (
     ScienceModuleSpec,
     ValueType,
 )
-from plato_sas.api.pipeline import ExternalInput, PipelineStep, StarPipeline, StarPipelineSpec, StepInput
+from plato_sas.api.pipeline import ExternalInput, PipelineStep, StageMode, StarPipeline, StarPipelineSpec, StepInput
 from plato_sas.api.processing import (
     DesiredState,
     Facts,
     FactValue,
     InputFile,
+    Rerun,
     StarProcessing,
     StarProcessingSpec,
     StarProcessingStatus,
@@ -43,8 +44,10 @@ __all__ = [
     "ObjectMeta",
     "ParameterDeclaration",
     "PipelineStep",
+    "Rerun",
     "ScienceModule",
     "ScienceModuleSpec",
+    "StageMode",
     "StarPipeline",
     "StarPipelineSpec",
     "StarProcessing",

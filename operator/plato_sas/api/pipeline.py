@@ -1,5 +1,6 @@
 """StarPipeline: the graph of steps that a star goes through."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -20,6 +21,13 @@ from plato_sas.api.base import (
 from plato_sas.api.meta import ObjectMeta
 
 
+class StageMode(StrEnum):
+    """How steps become Jobs."""
+
+    FUSED = "Fused"
+    PER_STEP = "PerStep"
+
+
 class ExternalInput(ApiModel):
     """A product that comes from outside the pipeline, on the inputs volume."""
 
@@ -29,18 +37,24 @@ class ExternalInput(ApiModel):
 
 
 class StepInput(ApiModel):
-    """Where one input of a step's module comes from: an external product or another step's output."""
+    """Where one input of a step's module comes from: outside, another step, or the campaign before."""
 
     model_config = {
         "json_schema_extra": cel_rules(
-            ("has(self.external) != has(self.step)", "exactly one of external and step must be given"),
-            ("!has(self.output) || has(self.step)", "output goes with step"),
+            (
+                "[has(self.external), has(self.step), has(self.previous)].filter(given, given).size() == 1",
+                "exactly one of external, step and previous must be given",
+            ),
+            ("!has(self.output) || !has(self.external)", "output goes with step or previous"),
         )
     }
 
     name: ProductName = Field(description="The module's input.")
     external: ProductName | None = Field(None, description="An entry of the pipeline's externals.")
     step: StepName | None = Field(None, description="The step that makes it.")
+    previous: StepName | None = Field(
+        None, description="The step whose product of the previous campaign (spec.previousCampaign of the star) it is."
+    )
     output: ProductName | None = Field(None, description="That step's output; the input's name if not given.")
     optional: bool | None = Field(
         None, description="Whether the step runs without it; what the module says if not given."
@@ -65,6 +79,10 @@ class StarPipelineSpec(ApiModel):
     """The graph."""
 
     description: Text | None = None
+    stages: StageMode = Field(
+        StageMode.FUSED,
+        description="Fused: as many steps in one Job as can be decided at once. PerStep: a Job for every step.",
+    )
     externals: list[ExternalInput] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
     steps: list[PipelineStep] = Field(min_length=1, max_length=64, json_schema_extra=BY_NAME)
 

@@ -10,6 +10,7 @@ from plato_sas.api.base import (
     BY_NAME,
     IMMUTABLE,
     ApiModel,
+    Duration,
     PathName,
     ProductName,
     ResourceName,
@@ -19,9 +20,11 @@ from plato_sas.api.base import (
     Timestamp,
     VariableName,
     VolumePath,
+    cel_rules,
     list_map,
 )
 from plato_sas.api.meta import Condition, ObjectMeta
+from plato_sas.api.pipeline import StageMode
 
 
 class DesiredState(StrEnum):
@@ -54,6 +57,7 @@ class StepState(StrEnum):
 
     PENDING = "Pending"
     RUNNING = "Running"
+    PUBLISHING = "Publishing"  # its module ended with exit code 0; its products are not visible yet
     SUCCEEDED = "Succeeded"
     SKIPPED = "Skipped"
     REUSED = "Reused"
@@ -62,7 +66,7 @@ class StepState(StrEnum):
 
     @property
     def final(self) -> bool:
-        return self not in (StepState.PENDING, StepState.RUNNING)
+        return self not in (StepState.PENDING, StepState.RUNNING, StepState.PUBLISHING)
 
     @property
     def published(self) -> bool:
@@ -77,8 +81,44 @@ class InputFile(ApiModel):
     sha256: Sha256 | None = Field(None, description="Verified before any module sees the file.")
 
 
+class Rerun(ApiModel):
+    """A wish to run steps again, taken up once for each `id`, with the pipeline as it is then.
+
+    Neither `from` nor `failed`: every step is looked at again, and what nothing has changed for is reused.
+    """
+
+    model_config = {
+        "json_schema_extra": cel_rules(
+            ("!has(self.from) || !has(self.failed) || !self.failed", "from and failed exclude each other")
+        )
+    }
+
+    id: int = Field(ge=1, le=1000000, description="Higher than that of the rerun before.")
+    from_steps: list[StepName] | None = Field(
+        None,
+        alias="from",
+        min_length=1,
+        max_length=64,
+        description="These steps run even if nothing has changed for them; what is downstream is looked at again.",
+    )
+    failed: bool = Field(False, description="Only steps that failed or were cancelled, and those skipped for them.")
+
+
 class StarProcessingSpec(ApiModel):
     """One star, one campaign, one pipeline."""
+
+    model_config = {
+        "json_schema_extra": cel_rules(
+            (
+                "!has(self.previousCampaign) || self.previousCampaign != self.campaign",
+                "previousCampaign must be another campaign",
+            ),
+            (
+                "!has(oldSelf.rerun) || (has(self.rerun) && self.rerun.id >= oldSelf.rerun.id)",
+                "rerun.id must not become smaller",
+            ),
+        )
+    }
 
     star: PathName = Field(json_schema_extra=IMMUTABLE)
     campaign: PathName = Field(json_schema_extra=IMMUTABLE)
@@ -89,11 +129,22 @@ class StarProcessingSpec(ApiModel):
     inputs: dict[ProductName, InputFile] = Field(
         default_factory=dict, max_length=64, description="Overrides for the pipeline's externals."
     )
+    previous_campaign: PathName | None = Field(
+        None, description="Whose products of this star are the steps' `previous` inputs."
+    )
+    stages: StageMode | None = Field(None, description="How steps become Jobs; what the pipeline says if not given.")
     priority: int = Field(0, ge=-1000, le=1000, description="Stars of higher priority are started first.")
     desired_state: DesiredState = Field(
         DesiredState.RUN,
         description="Suspend: no new Jobs, running ones finish. Cancel: running Jobs are stopped.",
     )
+    deadline: Duration | None = Field(
+        None, description="How long the star may take from its first Job; then what is left of it is stopped and fails."
+    )
+    ttl: Duration | None = Field(
+        None, description="How long the finished star stays, before its record is archived and it is deleted."
+    )
+    rerun: Rerun | None = None
 
 
 FactValue = Annotated[
@@ -109,6 +160,7 @@ class StepStatus(ApiModel):
     name: StepName
     state: StepState = StepState.PENDING
     attempt: int = Field(0, ge=0, description="Attempts begun.")
+    job: ResourceName | None = Field(None, description="Job of the latest attempt.")
     reason: Annotated[str, Field(max_length=64)] | None = None
     message: Annotated[str, Field(max_length=1024)] | None = Field(
         None, description="Why the step failed or was skipped; a failed module's last log lines."
@@ -141,6 +193,7 @@ class StarProcessingStatus(ApiModel):
     inputs: dict[ProductName, Sha256] = Field(
         default_factory=dict, max_length=64, description="SHA-256 of the external products that were read."
     )
+    rerun: int | None = Field(None, ge=0, description="The spec.rerun.id that was taken up last.")
     started_at: Timestamp | None = None
     finished_at: Timestamp | None = None
 
