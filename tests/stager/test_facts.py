@@ -5,35 +5,30 @@ import os
 
 import pytest
 
-from plato_sas.stager.description import (
-    FactDescription,
-)
-from plato_sas.stager.messages import (
-    LIMIT,
-    parse_problem,
-)
-from plato_sas.stager.publish import publish
-from sas_pod import Pod, step, unpublished
+from plato_sas.stager.description import FactDescription, OutputDescription, Stage
+from plato_sas.stager.messages import room
+from sas_pod import Pod, step, withheld
 
 
-def facts(pod: Pod, text: str | bytes) -> None:
+def facts(pod: Pod, text: str | bytes) -> Stage:
     stage = pod.begin()
     (pod.out(stage) / "OUT.h5").write_bytes(b"r")
     content = text if isinstance(text, bytes) else text.encode()
     (pod.out(stage) / "facts.json").write_bytes(content)
+    return stage
 
 
 def test_declared_facts_are_reported_with_their_types(pod: Pod) -> None:
-    facts(pod, '{"flag": false, "modes": 7, "nu_max": 2400, "quality": "quiet"}')
-    reported = publish(pod.roots).steps["msap1"].facts
+    stage = facts(pod, '{"flag": false, "modes": 7, "nu_max": 2400, "quality": "quiet"}')
+    reported = pod.publish(stage).steps["msap1"].facts
     assert reported == {"flag": False, "modes": 7, "nu_max": 2400.0, "quality": "quiet"}
     assert isinstance(reported["nu_max"], float)
     assert pod.manifest()["facts"] == reported
 
 
 def test_a_fact_that_is_not_known_may_be_left_out(pod: Pod) -> None:
-    facts(pod, '{"flag": true}')
-    assert publish(pod.roots).steps["msap1"].facts == {"flag": True}
+    stage = facts(pod, '{"flag": true}')
+    assert pod.publish(stage).steps["msap1"].facts == {"flag": True}
 
 
 @pytest.mark.parametrize(
@@ -64,9 +59,8 @@ def test_a_fact_that_is_not_known_may_be_left_out(pod: Pod) -> None:
     ],
 )
 def test_facts_that_break_the_declaration_are_refused_by_name(pod: Pod, text: str | bytes, told: str) -> None:
-    facts(pod, text)
-    problem = unpublished(pod)
-    assert (problem.step, problem.reason) == ("msap1", "FactsInvalid")
+    problem = withheld(pod, facts(pod, text))
+    assert problem.reason == "FactsInvalid"
     assert told in problem.message
     assert "facts.json" in problem.message
     assert problem.message.startswith("step msap1: ")
@@ -77,10 +71,10 @@ def test_facts_are_read_from_a_regular_file_only(pod: Pod) -> None:
     stage = pod.begin()
     (pod.out(stage) / "OUT.h5").write_bytes(b"r")
     os.mkfifo(pod.out(stage) / "facts.json")
-    assert unpublished(pod).reason == "FactsInvalid"
+    assert withheld(pod, stage).reason == "FactsInvalid"
     (pod.out(stage) / "facts.json").unlink()
     (pod.out(stage) / "facts.json").symlink_to(pod.light_curve)
-    assert unpublished(pod).reason == "FactsInvalid"
+    assert withheld(pod, stage).reason == "FactsInvalid"
 
 
 def test_facts_too_large_for_the_report_are_refused_before_anything_is_visible(pod: Pod) -> None:
@@ -88,15 +82,21 @@ def test_facts_too_large_for_the_report_are_refused_before_anything_is_visible(p
     stage = pod.begin(step(facts=[FactDescription(name, "string") for name in names]))
     (pod.out(stage) / "OUT.h5").write_bytes(b"r")
     (pod.out(stage) / "facts.json").write_text(json.dumps(dict.fromkeys(names, "\u03bd" * 128)))
-    problem = unpublished(pod)
+    problem = withheld(pod, stage)
     assert problem.reason == "FactsInvalid"
     assert "too large" in problem.message
 
 
 def test_a_fact_with_an_absurd_name_still_gives_a_readable_report(pod: Pod) -> None:
-    facts(pod, json.dumps({"\N{GRINNING FACE}" * 5000: 1}))
-    text = unpublished(pod).to_json()
-    assert len(text) <= LIMIT
-    problem = parse_problem(text)
-    assert problem is not None
-    assert problem.reason == "FactsInvalid"
+    stage = facts(pod, json.dumps({"\N{GRINNING FACE}" * 5000: 1}))
+    published = pod.publish(stage)
+    assert len(published.to_json()) <= room(1)
+    assert published.failed["msap1"].reason == "FactsInvalid"
+
+
+def test_facts_that_are_a_declared_output_as_well_are_published(pod: Pod) -> None:
+    outputs = [OutputDescription("OUT", "OUT.h5"), OutputDescription("FACTS", "facts.json")]
+    stage = pod.begin(step(outputs=outputs))
+    pod.write(stage, facts='{"modes": 7}')
+    assert pod.publish(stage).steps["msap1"].facts == {"modes": 7}
+    assert (pod.product() / "facts.json").read_text() == '{"modes": 7}'

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from plato_sas.stager.files import NotAFile, open_regular
-from plato_sas.stager.manifest import output_digest
-from plato_sas.stager.publish import publish
-from sas_pod import Pod, reading
+from sas_pod import Pod
 
 
 def failing(name: str, code: int) -> Callable[..., int]:
@@ -92,23 +90,6 @@ def test_trouble_with_the_volume_is_no_fault_of_an_output(
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", failing(name, code))
         with pytest.raises(OSError, match=name) as error:
-            publish(pod.roots)
+            pod.publish(stage)
     assert error.value.errno == code
     assert pod.visible() == []
-
-
-def test_a_manifest_that_cannot_be_read_is_not_taken_for_a_missing_one(pod: Pod) -> None:
-    pod.run()
-    manifest = pod.star / "msap1/manifest.json"
-    manifest.unlink()
-    assert output_digest(manifest, "OUT") is None
-    manifest.mkdir()
-    with pytest.raises(IsADirectoryError):
-        pod.begin(reading())
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"outputs": 3}', '{"outputs": {"OUT": {}}}', "\udcff"])
-def test_a_malformed_manifest_knows_no_output(tmp_path: Path, text: str) -> None:
-    manifest = tmp_path / "manifest.json"
-    manifest.write_bytes(text.encode(errors="surrogateescape"))
-    assert output_digest(manifest, "OUT") is None

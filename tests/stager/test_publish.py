@@ -4,14 +4,8 @@ import os
 
 import pytest
 
-from plato_sas.stager.description import (
-    OutputDescription,
-)
-from plato_sas.stager.messages import (
-    Problem,
-)
-from plato_sas.stager.publish import publish
-from sas_pod import LIGHT_CURVE, Pod, digest, step, unpublished
+from plato_sas.stager.description import InputDescription, OutputDescription
+from sas_pod import LIGHT_CURVE, Pod, digest, step, withheld
 
 
 def test_a_published_step_is_its_outputs_and_a_manifest(pod: Pod) -> None:
@@ -23,7 +17,7 @@ def test_a_published_step_is_its_outputs_and_a_manifest(pod: Pod) -> None:
     assert manifest["inputs"] == {
         "DP1": {"volume": "inputs", "path": "q1/KIC1/lc.h5", "sha256": digest(LIGHT_CURVE)}
     }  # fmt: skip
-    assert manifest["digest"] == report.steps["msap1"].digest
+    assert manifest["digest"] == report.digest
     assert (manifest["star"], manifest["campaign"], manifest["step"]) == ("KIC1", "q1", "msap1")
     assert manifest["module"]["version"] == "1.2.3"
     assert manifest["module"]["imageDigest"] == "sha256:" + "d" * 64
@@ -31,46 +25,54 @@ def test_a_published_step_is_its_outputs_and_a_manifest(pod: Pod) -> None:
     assert (manifest["parameters"], manifest["seed"], manifest["attempt"], manifest["attemptId"]) == (
         {"snr": 3.0}, 42, 1, "try-1"
     )  # fmt: skip
+    assert (manifest["processing"], manifest["rerun"], manifest["missing"]) == ("uid-1", 0, [])
+    assert len(manifest["key"]) == 64
 
 
 def test_published_products_are_read_only_and_the_attempts_folder_is_gone(pod: Pod) -> None:
     pod.run()
     assert (pod.star / "msap1/OUT.h5").stat().st_mode & 0o777 == 0o444
-    assert list((pod.star / ".attempts").iterdir()) == []
+    assert pod.unfinished() == []
 
 
 def test_the_digest_is_of_the_content_alone(pod: Pod) -> None:
-    first = pod.run(b"same", attempt="try-1").steps["msap1"].digest
-    assert pod.run(b"same", attempt="try-2", parameters={"snr": 9.0}).steps["msap1"].digest == first
-    assert pod.run(b"else", attempt="try-3").steps["msap1"].digest != first
+    first = pod.run(b"same", attempt="try-1").digest
+    assert pod.run(b"same", attempt="try-2", parameters={"snr": 9.0}).digest == first
+    assert pod.run(b"else", attempt="try-3", parameters={"snr": 8.0}).digest != first
 
 
 def test_to_publish_again_replaces_the_whole_step(pod: Pod) -> None:
-    outputs = [OutputDescription("OUT", "OUT.h5", False), OutputDescription("MORE", "MORE.h5", True)]
+    outputs = [OutputDescription("OUT", "OUT.h5"), OutputDescription("MORE", "MORE.h5", optional=True)]
     stage = pod.begin(step(outputs=outputs))
     for name in ("OUT.h5", "MORE.h5"):
         (pod.out(stage) / name).write_bytes(b"old")
-    publish(pod.roots)
-    assert pod.run(b"new", attempt="try-2", outputs=outputs).steps["msap1"].missing == ["MORE"]
+    pod.publish(stage)
+    again = pod.run(b"new", attempt="try-2", outputs=outputs, parameters={"snr": 4.0})
+    assert again.missing == ["MORE"]
+    assert pod.manifest()["missing"] == ["MORE"]
     assert sorted(path.name for path in (pod.star / "msap1").iterdir()) == ["OUT.h5", "manifest.json"]
     assert (pod.star / "msap1/OUT.h5").read_bytes() == b"new"
     assert pod.manifest()["attemptId"] == "try-2"
-    assert list((pod.star / ".attempts").iterdir()) == []
+    assert pod.unfinished() == []
 
 
 def test_a_failed_second_try_leaves_the_first_product_as_it_was(pod: Pod) -> None:
     pod.run(b"good")
     before = {path.name: path.read_bytes() for path in (pod.star / "msap1").iterdir()}
-    pod.begin(attempt="try-2")
-    with pytest.raises(Problem):
-        publish(pod.roots)
+    stage = pod.begin(step(parameters={"snr": 4.0}), attempt="try-2")
+    assert pod.publish(stage).failed["msap1"].reason == "OutputMissing"
     assert {path.name: path.read_bytes() for path in (pod.star / "msap1").iterdir()} == before
 
 
 def test_an_optional_output_may_be_missing(pod: Pod) -> None:
-    stage = pod.begin(step(outputs=[OutputDescription("OUT", "OUT.h5", False), OutputDescription("X", "x.json", True)]))
-    (pod.out(stage) / "OUT.h5").write_bytes(b"r")
-    assert publish(pod.roots).steps["msap1"].missing == ["X"]
+    outputs = [OutputDescription("OUT", "OUT.h5"), OutputDescription("X", "x.json", optional=True)]
+    assert pod.run(outputs=outputs).missing == ["X"]
+
+
+def test_an_optional_input_that_was_absent_is_not_in_the_manifest(pod: Pod) -> None:
+    absent = InputDescription("DP2", "inputs", "q1/KIC1/none.h5", optional=True, late=True)
+    pod.run(inputs=[*step().inputs, absent])
+    assert pod.manifest()["inputs"].keys() == {"DP1"}
 
 
 def test_what_was_not_declared_is_removed_and_counted(pod: Pod) -> None:
@@ -85,19 +87,56 @@ def test_what_was_not_declared_is_removed_and_counted(pod: Pod) -> None:
     (out / "folder-link").symlink_to(pod.roots.inputs)
     (out / "facts.json").write_text("{}")
     os.mkfifo(out / "fifo")
-    publish(pod.roots)
+    pod.publish(stage)
     assert sorted(path.name for path in (pod.star / "msap1").iterdir()) == ["OUT.h5", "manifest.json"]
     assert pod.manifest()["undeclaredFilesRemoved"] == 6
     assert pod.light_curve.read_bytes() == LIGHT_CURVE, "a link was followed"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder", "fifo"])
+def test_a_modules_own_manifest_is_not_the_products(pod: Pod, kind: str) -> None:
+    pod.run(b"other star's")
+    other = pod.root / "precious"
+    other.write_text("precious")
+    stage = pod.begin(step(parameters={"snr": 4.0}), attempt="try-2")
+    pod.write(stage)
+    planted = pod.out(stage) / "manifest.json"
+    match kind:
+        case "file":
+            planted.write_text('{"schema": "plato-sas.io/manifest/v1", "attemptId": "try-2"}')
+        case "link":
+            planted.symlink_to(other)
+        case "folder":
+            (planted / "deep").mkdir(parents=True)
+        case "fifo":
+            os.mkfifo(planted)
+    assert pod.publish(stage).failed == {}
+    assert pod.manifest()["outputs"]["OUT"]["sha256"] == digest(b"result")
+    assert not (pod.product() / "manifest.json").is_symlink()
+    assert other.read_text() == "precious"
+
+
+def test_whatever_modes_a_module_sets_its_product_can_be_published_and_read(pod: Pod) -> None:
+    stage = pod.begin()
+    pod.write(stage)
+    out = pod.out(stage)
+    (out / "cache/deep").mkdir(parents=True)
+    (out / "cache/deep/file").write_text("x")
+    (out / "cache/deep").chmod(0)
+    (out / "cache").chmod(0o500)
+    (out / "OUT.h5").chmod(0o600)
+    out.chmod(0o500)
+    assert pod.publish(stage).failed == {}
+    assert pod.product().stat().st_mode & 0o777 == 0o755
+    assert (pod.product() / "OUT.h5").stat().st_mode & 0o777 == 0o444
 
 
 # Publish: what is not there at all
 
 
 def test_a_missing_output_is_named_and_nothing_is_visible(pod: Pod) -> None:
-    pod.begin()
-    problem = unpublished(pod)
-    assert (problem.step, problem.reason) == ("msap1", "OutputMissing")
+    problem = withheld(pod, pod.begin())
+    assert problem.reason == "OutputMissing"
     assert problem.message == (
         "step msap1: output OUT: /sas/out/OUT.h5 does not exist, although the module ended with exit code 0"
     )
@@ -106,7 +145,7 @@ def test_a_missing_output_is_named_and_nothing_is_visible(pod: Pod) -> None:
 def test_an_empty_output_is_refused(pod: Pod) -> None:
     stage = pod.begin()
     (pod.out(stage) / "OUT.h5").touch()
-    problem = unpublished(pod)
+    problem = withheld(pod, stage)
     assert (problem.reason, problem.message) == ("OutputInvalid", "step msap1: output OUT: /sas/out/OUT.h5 is empty")
 
 
@@ -130,12 +169,6 @@ def test_an_output_is_a_regular_file(pod: Pod, kind: str, monkeypatch: pytest.Mo
             monkeypatch.chdir(path.parent)
             with socket.socket(socket.AF_UNIX) as server:
                 server.bind(path.name)
-    problem = unpublished(pod)
+    problem = withheld(pod, stage)
     assert problem.reason == "OutputInvalid"
     assert problem.message.startswith("step msap1: output OUT: /sas/out/OUT.h5 ")
-
-
-def test_of_several_steps_none_is_visible_if_one_is_bad(pod: Pod) -> None:
-    stage = pod.begin(step(), step("msap2"))
-    (pod.out(stage, "msap1") / "OUT.h5").write_bytes(b"fine")
-    assert unpublished(pod).step == "msap2"

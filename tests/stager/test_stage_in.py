@@ -2,27 +2,17 @@
 
 import json
 import os
-from dataclasses import replace
 
 import pytest
 
-from plato_sas.stager.description import (
-    InputDescription,
-    Stage,
-    StepDescription,
-)
-from plato_sas.stager.messages import (
-    Problem,
-    StagedIn,
-)
-from plato_sas.stager.publish import publish
-from plato_sas.stager.stage_in import stage_in
-from sas_pod import LIGHT_CURVE, Pod, digest, reading, step
+from plato_sas.stager.description import InputDescription, StepDescription
+from plato_sas.stager.messages import Problem, StagedIn
+from sas_pod import LIGHT_CURVE, Pod, digest, made_of, reading, step
 
 
 def refused(pod: Pod, *steps: StepDescription) -> Problem:
     with pytest.raises(Problem) as error:
-        pod.begin(*steps)
+        pod.stage_in(*steps)
     return error.value
 
 
@@ -33,14 +23,13 @@ def test_stage_in_makes_an_empty_folder_and_writes_the_parameters(pod: Pod) -> N
 
 
 def test_stage_in_reports_what_it_read(pod: Pod) -> None:
-    stage = Stage("t", "KIC1", "q1", [step()])
-    assert stage_in(stage, pod.roots) == StagedIn({"DP1": digest(LIGHT_CURVE)})
+    assert pod.stage_in() == StagedIn({"DP1": digest(LIGHT_CURVE)})
 
 
 def test_a_right_checksum_passes_and_a_wrong_one_names_the_file_and_both_digests(pod: Pod) -> None:
     expected = InputDescription("DP1", "inputs", "q1/KIC1/lc.h5", sha256=digest(LIGHT_CURVE))
     pod.begin(step(inputs=[expected]))
-    problem = refused(pod, step(inputs=[replace(expected, sha256="0" * 64)]))
+    problem = refused(pod, step(inputs=[expected._replace(sha256="0" * 64)]))
     assert (problem.step, problem.reason) == ("msap1", "ChecksumMismatch")
     assert problem.message == (
         f"step msap1: input DP1: inputs volume: q1/KIC1/lc.h5 has SHA-256 {digest(LIGHT_CURVE)}, expected {'0' * 64}"
@@ -103,13 +92,19 @@ def test_a_published_input_without_a_manifest_is_refused(pod: Pod) -> None:
     assert problem.message.endswith("is not in the manifest of q1/KIC1/msap1")
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": "plato-sas.io/manifest/v2"}'])
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_product_with_a_manifest_that_nobody_understands_is_refused(pod: Pod, text: str, optional: bool) -> None:
+    pod.run()
+    (pod.star / "msap1/manifest.json").write_text(text)
+    problem = refused(pod, reading(optional=optional, late=optional))
+    assert (problem.reason, problem.step) == ("InputInvalid", "msap2")
+    assert problem.message.endswith("is not in the manifest of q1/KIC1/msap1")
+
+
 def test_an_input_made_in_the_same_stage_is_not_looked_for(pod: Pod) -> None:
-    here = InputDescription("IN", "products", "q1/KIC1/.attempts/try-1/msap1/OUT.h5")
-    stage = pod.begin(step(), step("msap2", inputs=[here]))
-    for name in ("msap1", "msap2"):
-        (pod.out(stage, name) / "OUT.h5").write_bytes(b"x")
-    assert publish(pod.roots).steps.keys() == {"msap1", "msap2"}
-    assert pod.visible() == ["msap1", "msap2"]
+    stage = pod.begin(step(), made_of("msap1", "msap2"))
+    assert not (pod.out(stage) / "OUT.h5").exists()
 
 
 def test_stage_in_clears_what_earlier_attempts_at_its_steps_left(pod: Pod) -> None:
@@ -123,6 +118,36 @@ def test_stage_in_clears_what_earlier_attempts_at_its_steps_left(pod: Pod) -> No
     assert list(pod.out(again).iterdir()) == [], "a pod that was replaced begins anew"
 
 
+def test_stage_in_clears_what_the_kubelet_and_a_wild_module_left(pod: Pod) -> None:
+    first = pod.begin()
+    out = pod.out(first)
+    (out / "OUT.h5").mkdir(mode=0)
+    (out / "wild/er").mkdir(parents=True)
+    (out / "wild/er/file").write_text("x")
+    (out / "wild/er").chmod(0)
+    (out / "wild").chmod(0o500)
+    (out / "link").symlink_to(pod.light_curve.parent)
+    out.chmod(0)
+    pod.begin(attempt="try-2")
+    assert pod.unfinished() == ["try-2"]
+    assert pod.light_curve.read_bytes() == LIGHT_CURVE
+
+
+def test_stage_in_clears_only_its_own_steps_of_a_stage(pod: Pod) -> None:
+    first = pod.begin(step("a"), step("b"))
+    pod.write(first)
+    pod.begin(step("b"), attempt="try-2")
+    assert pod.publish(first, "a").steps.keys() == {"a"}
+    assert pod.unfinished() == ["try-2"]
+
+
+def test_stage_in_clears_a_record_without_steps(pod: Pod) -> None:
+    first = pod.begin()
+    pod.out(first).rmdir()
+    pod.begin(step("msap2"), attempt="try-2")
+    assert pod.unfinished() == ["try-2"]
+
+
 def test_stage_in_leaves_other_steps_attempts_alone_even_while_they_begin(pod: Pod) -> None:
     other = pod.begin(step("msap2", inputs=[]), attempt="other")
     (pod.out(other, "msap2") / "half.h5").write_bytes(b"half")
@@ -131,3 +156,94 @@ def test_stage_in_leaves_other_steps_attempts_alone_even_while_they_begin(pod: P
     pod.begin(attempt="try-1")
     assert (pod.out(other, "msap2") / "half.h5").exists()
     assert beginning.exists(), "its step's folder is about to be made"
+
+
+# Late inputs: stage-in alone can see whether they are there, and brings them
+
+
+def late(**fields: object) -> InputDescription:
+    given = {"optional": True, "late": True, **fields}
+    return InputDescription("AUX", "inputs", "q1/KIC1/aux.h5")._replace(**given)  # type: ignore[arg-type]
+
+
+def previous(optional: bool = True) -> InputDescription:
+    return reading("msap4", "q0", optional=optional, late=True).inputs[0]
+
+
+def test_a_late_input_that_is_there_is_brought_read_only_and_reported(pod: Pod) -> None:
+    (pod.light_curve.parent / "aux.h5").write_bytes(b"auxiliary")
+    assert pod.stage_in(step(inputs=[late()])).inputs == {"AUX": digest(b"auxiliary")}
+    brought = pod.roots.work / "msap1.in/AUX"
+    assert brought.read_bytes() == b"auxiliary"
+    assert brought.stat().st_mode & 0o777 == 0o444
+
+
+def test_a_late_input_that_is_absent_is_no_file(pod: Pod) -> None:
+    assert pod.stage_in(step(inputs=[late()])) == StagedIn()
+    assert list((pod.roots.work / "msap1.in").iterdir()) == []
+
+
+def test_beside_late_inputs_every_mounted_one_has_a_place(pod: Pod) -> None:
+    mounted = made_of("msap1", "msap2").inputs[0]
+    pod.begin(step(), step("msap2", inputs=[late(), *step().inputs, mounted]))
+    assert sorted(path.name for path in (pod.roots.work / "msap2.in").iterdir()) == ["DP1", "IN"]
+    assert not (pod.roots.work / "msap1.in").exists(), "without late inputs all are mounted"
+
+
+def test_a_late_input_that_must_be_there_is_named_if_it_is_not(pod: Pod) -> None:
+    problem = refused(pod, step(inputs=[previous(optional=False)]))
+    assert problem.reason == "InputMissing"
+    assert problem.message == "step msap1: input IN: products volume: q0/KIC1/msap4/OUT.h5 does not exist"
+    expected = late(sha256=digest(b"auxiliary"))
+    assert refused(pod, step(inputs=[expected])).reason == "InputMissing", "somebody has said what is in it"
+
+
+def test_an_optional_input_that_is_wrong_is_not_taken_for_an_absent_one(pod: Pod) -> None:
+    aux = pod.light_curve.parent / "aux.h5"
+    aux.symlink_to("/etc/passwd")
+    assert refused(pod, step(inputs=[late()])).reason == "InputInvalid"
+    aux.unlink()
+    aux.write_bytes(b"x")
+    assert refused(pod, step(inputs=[late(sha256="0" * 64)])).reason == "ChecksumMismatch"
+
+
+def test_a_product_of_the_previous_campaign_is_brought_as_it_was_published(pod: Pod) -> None:
+    assert pod.stage_in(step(inputs=[previous()])) == StagedIn()
+    assert list((pod.roots.work / "msap1.in").iterdir()) == []
+    pod.run(b"last quarter", name="msap4", campaign="q0", attempt="old")
+    assert pod.stage_in(step(inputs=[previous()])) == StagedIn(), "it is no external product"
+    assert (pod.roots.work / "msap1.in/IN").read_bytes() == b"last quarter"
+
+
+def test_a_product_of_the_previous_campaign_is_found_under_the_name_that_it_had_then(pod: Pod) -> None:
+    old = pod.begin(step("msap4", outputs=[step().outputs[0]._replace(path="former.fits")]), campaign="q0")
+    (pod.out(old, "msap4") / "former.fits").write_bytes(b"last quarter")
+    pod.publish(old)
+    pod.begin(step(inputs=[previous()]))
+    assert (pod.roots.work / "msap1.in/IN").read_bytes() == b"last quarter"
+
+
+def test_an_altered_or_lost_product_of_the_previous_campaign_is_refused_even_if_it_is_optional(pod: Pod) -> None:
+    pod.run(b"last quarter", name="msap4", campaign="q0", attempt="old")
+    product = pod.product("msap4", "q0") / "OUT.h5"
+    product.chmod(0o644)
+    product.write_bytes(b"next quarter")
+    assert refused(pod, step(inputs=[previous()])).reason == "ChecksumMismatch"
+    product.unlink()
+    assert refused(pod, step(inputs=[previous()])).reason == "InputMissing"
+
+
+def test_a_late_input_that_changes_while_it_is_brought_is_refused(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    aux = pod.light_curve.parent / "aux.h5"
+    aux.write_bytes(b"before")
+    real, openings = os.open, iter([b"before", b"after"])
+
+    def opened(path: str | os.PathLike[str], *rest: int, **named: int) -> int:
+        if os.fspath(path) == str(aux):
+            aux.write_bytes(next(openings))
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", opened)
+    problem = refused(pod, step(inputs=[late()]))
+    assert problem.reason == "ChecksumMismatch"
+    assert problem.message == "step msap1: input AUX: aux.h5 changed while it was read"

@@ -1,46 +1,67 @@
 """`python -m plato_sas.stager stage-in|publish`, the commands of the stager's containers."""
 
-import argparse
 import json
 import os
 import sys
 
-from plato_sas.stager.description import STAGE_VARIABLE, Stage
-from plato_sas.stager.messages import LIMIT, Problem, Published, StagedIn
+from plato_sas.stager.description import PUBLISH_VARIABLE, STAGE_VARIABLE, PublishOrder, Stage
+from plato_sas.stager.messages import Problem, room
 from plato_sas.stager.publish import publish
 from plato_sas.stager.roots import Roots
 from plato_sas.stager.stage_in import stage_in
 
 
 def main() -> int:
+    action = _action()
+    os.umask(0o022)
+    roots = Roots.of_pod()
+    message, complete = _carried_out(action, roots)
+    roots.termination_log.write_text(message)
+    line = {"component": action, "severity": "info" if complete else "error", "report": json.loads(message)}
+    print(json.dumps(line), file=sys.stdout if complete else sys.stderr, flush=True)
+    return 0 if complete else 1
+
+
+def _action() -> str:
+    arguments = sys.argv[1:]
+    if arguments in (["stage-in"], ["publish"]):  # in a pod, where the import would be a tenth of the run
+        return arguments[0]
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="plato_sas.stager",
         description="Prepares a stage's inputs before its modules run, or publishes their outputs afterwards.",
+        epilog=f"What to do is in the environment: {STAGE_VARIABLE} for stage-in, {PUBLISH_VARIABLE} for publish.",
     )
     parser.add_argument("action", choices=["stage-in", "publish"])
-    action = parser.parse_args().action
-    os.umask(0o022)
-    roots = Roots.of_pod()
-    report: StagedIn | Published | Problem
+    return str(parser.parse_args().action)
+
+
+def _document(variable: str) -> str:
+    if variable not in os.environ:
+        raise SystemExit(f"plato_sas.stager: the environment variable {variable} is not set")
+    return os.environ[variable]
+
+
+def _carried_out(action: str, roots: Roots) -> tuple[str, bool]:
+    """The report, and whether the pod may go on (stage-in) or has published all it could be asked for."""
+    limit = room(1)
     try:
-        report = (
-            stage_in(Stage.from_json(os.environ[STAGE_VARIABLE]), roots) if action == "stage-in" else publish(roots)
-        )
+        if action == "stage-in":
+            stage = Stage.from_json(_document(STAGE_VARIABLE))
+            limit = room(stage.containers)
+            staged = stage_in(stage, roots).fitted(limit)
+            return staged.to_json(), not staged.reused
+        order = PublishOrder.from_json(_document(PUBLISH_VARIABLE))
+        limit = room(order.containers)
+        published = publish(order, roots)
+        return published.to_json(), not published.failed
     except Problem as problem:
-        report = problem
+        return problem.to_json(limit), False
     except OSError as error:
         # A full or read-only volume: not the module's fault, so the operator may try again.
         reason = "StageInFailed" if action == "stage-in" else "PublishFailed"
-        report = Problem("", reason, f"{action}: {error}")
-    message = report.to_json()
-    if len(message.encode()) > LIMIT:
-        report = Problem("", "ReportTooLarge", f"{action}: the report has {len(message)} bytes, {LIMIT} fit")
-        message = report.to_json()
-    roots.termination_log.write_text(message)
-    failed = isinstance(report, Problem)
-    line = {"component": action, "severity": "error" if failed else "info", "report": json.loads(message)}
-    print(json.dumps(line), file=sys.stderr if failed else sys.stdout, flush=True)
-    return 1 if failed else 0
+        return Problem("", reason, f"{action}: {error}").to_json(limit), False
 
 
 if __name__ == "__main__":

@@ -1,16 +1,24 @@
-"""The stage as the stager sees it: a JSON document that the operator puts into stage-in's environment."""
+"""What the operator tells the stager: JSON documents in the environment of its two containers.
+
+Named tuples, here and in the rest of the stager: dataclasses take as long to import as all else that it needs.
+"""
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 STAGE_VARIABLE = "SAS_STAGE"
+PUBLISH_VARIABLE = "SAS_PUBLISH"
+
+_ATTEMPTS = ".attempts"
 
 
-@dataclass(frozen=True)
-class InputDescription:
-    """A file that a step reads. `path` is relative to the volume's root."""
+class InputDescription(NamedTuple):
+    """A file that a step reads. `path` is relative to the volume's root.
+
+    A `late` input is brought to the module by stage-in itself, which alone can see whether it is there; the others
+    are mounted.
+    """
 
     name: str
     volume: str  # "inputs" or "products"
@@ -18,51 +26,58 @@ class InputDescription:
     sha256: str | None = None  # expected content; None where nobody has said
     producer: str | None = None  # folder of the published step whose manifest holds the expected content
     output: str | None = None  # that step's output
+    made_by: str | None = None  # the step of this stage that makes it
+    optional: bool = False
+    late: bool = False
 
 
-@dataclass(frozen=True)
-class OutputDescription:
+class OutputDescription(NamedTuple):
     """A file that a step writes into /sas/out."""
 
     name: str
     path: str
-    optional: bool
+    optional: bool = False
 
 
-@dataclass(frozen=True)
-class FactDescription:
+class FactDescription(NamedTuple):
     """A value that a step may report in facts.json."""
 
     name: str
     type: str  # boolean, integer, number or string
 
 
-@dataclass(frozen=True)
-class StepDescription:
-    """One module run."""
+class StepDescription(NamedTuple):
+    """One module run. `forced` is the rerun that wants it to run even if a product of the same key is there."""
 
     name: str
     module: str
     version: str
     image: str
-    command: list[str] | None
-    args: list[str] | None
     attempt: int
     seed: int
-    parameters: dict[str, Any]
-    inputs: list[InputDescription]
-    outputs: list[OutputDescription]
-    facts: list[FactDescription]
+    command: list[str] | None = None
+    args: list[str] | None = None
+    parameters: dict[str, Any] = {}
+    inputs: list[InputDescription] = []
+    outputs: list[OutputDescription] = []
+    facts: list[FactDescription] = []
+    forced: int | None = None
 
 
-@dataclass(frozen=True)
-class Stage:
-    """The steps of one pod. `id` names the attempt's folder."""
+class Stage(NamedTuple):
+    """The steps of one pod. `id` names the attempt's folder; `processing` is the uid of the StarProcessing."""
 
     id: str
     star: str
     campaign: str
+    processing: str
+    rerun: int
     steps: list[StepDescription]
+
+    @property
+    def containers(self) -> int:
+        """Of the stage's pod: stage-in, the steps, publish."""
+        return len(self.steps) + 2
 
     @property
     def folder(self) -> PurePosixPath:
@@ -72,7 +87,7 @@ class Stage:
     @property
     def attempts_folder(self) -> PurePosixPath:
         """Where the star's unfinished work is."""
-        return self.folder / ".attempts"
+        return self.folder / _ATTEMPTS
 
     @property
     def attempt_folder(self) -> PurePosixPath:
@@ -80,7 +95,8 @@ class Stage:
         return self.attempts_folder / self.id
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+        """Without what is at its default: the document is part of two objects of the API server."""
+        return json.dumps(_compact(self), separators=(",", ":"), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Stage":
@@ -89,11 +105,50 @@ class Stage:
             StepDescription(
                 **{
                     **step,
-                    "inputs": [InputDescription(**one) for one in step["inputs"]],
-                    "outputs": [OutputDescription(**one) for one in step["outputs"]],
-                    "facts": [FactDescription(**one) for one in step["facts"]],
+                    "inputs": [InputDescription(**one) for one in step.get("inputs", [])],
+                    "outputs": [OutputDescription(**one) for one in step.get("outputs", [])],
+                    "facts": [FactDescription(**one) for one in step.get("facts", [])],
                 }
             )
             for step in document["steps"]
         ]
-        return cls(document["id"], document["star"], document["campaign"], steps)
+        return cls(**{**document, "rerun": document.get("rerun", 0), "steps": steps})
+
+
+class PublishOrder(NamedTuple):
+    """What to publish: steps of one attempt, which has run in this pod or in an earlier one."""
+
+    campaign: str
+    star: str
+    attempt: str  # the id of the stage that ran them
+    steps: list[str]
+    containers: int = 1  # of the pod that publishes: they share the room for reports
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """The star's folder in the product tree."""
+        return PurePosixPath(self.campaign, self.star)
+
+    @property
+    def attempt_folder(self) -> PurePosixPath:
+        """Where the attempt's outputs are."""
+        return self.folder / _ATTEMPTS / self.attempt
+
+    def to_json(self) -> str:
+        return json.dumps(self._asdict(), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "PublishOrder":
+        return cls(**json.loads(text))
+
+
+def _compact(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {
+            key: one if key == "parameters" else _compact(one)
+            for key, one in value.items()
+            if one is not None and one is not False and one != [] and one != {} and not (key == "rerun" and one == 0)
+        }
+    return [_compact(one) for one in value] if isinstance(value, list) else value

@@ -27,10 +27,10 @@ class FactsInvalid(Exception):
     """facts.json breaks the module's declaration; the message names the fact."""
 
 
-def read_facts(folder: Path, declared: Sequence[FactDescription]) -> dict[str, Any]:
+def read_facts(path: Path, declared: Sequence[FactDescription]) -> dict[str, Any]:
     """The facts that a module wrote, {} if it wrote none. Raises FactsInvalid."""
     try:
-        descriptor = open_regular(folder / FACTS)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return {}
     except NotAFile as error:

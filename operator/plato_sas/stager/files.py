@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,23 @@ def sha256(descriptor: int) -> str:
     return digest.hexdigest()
 
 
+def copy_regular(source: Path, target: Path, durable: bool = False) -> str:
+    """Copy a regular file to a new one that everybody may read; hex SHA-256 of what was copied.
+
+    Raises as `open_regular`, and OSError where the copy cannot be written.
+    """
+    digest = hashlib.sha256()
+    with open(open_regular(source), "rb") as file, target.open("xb") as copy:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            copy.write(block)
+        os.fchmod(copy.fileno(), 0o444)
+        copy.flush()
+        if durable:
+            os.fsync(copy.fileno())
+    return digest.hexdigest()
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -64,3 +82,8 @@ def write_durably(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def timestamp() -> str:
+    """Now, in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

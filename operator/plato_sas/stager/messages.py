@@ -1,10 +1,18 @@
-"""What the stager tells the operator: one JSON document in the container's termination message (4 KiB at most)."""
+"""What the stager tells the operator: one JSON document in the container's termination message."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-LIMIT = 4096
+# The kubelet keeps so many bytes of one container's message, and so many of all of a pod's, the latter divided equally
+# among the containers (normalizeStatus in pkg/kubelet/status/status_manager.go): beyond, it cuts.
+_CONTAINER_LIMIT = 4096
+_POD_LIMIT = 12 * 1024
+_SHORTEST = 200  # what the other texts of a report leave to a message at least
+
+
+def room(containers: int) -> int:
+    """How many bytes one container of a pod with so many may report."""
+    return min(_CONTAINER_LIMIT, _POD_LIMIT // containers)
 
 
 class Problem(Exception):
@@ -16,39 +24,92 @@ class Problem(Exception):
         self.reason = reason  # CamelCase
         self.message = message
 
+    def to_json(self, limit: int) -> str:
+        """At most `limit` bytes long."""
+        message = self.message
+        while True:
+            text = _encode({"error": {"step": self.step, "reason": self.reason, "message": message}})
+            if len(text) <= limit or len(message) <= _SHORTEST:
+                return text
+            message = shortened(message, len(message) - max(1, (len(text) - limit) // 6))
+
+
+class PublishedStep(NamedTuple):
+    """One published step: digest over its outputs (None where a report had no room), facts, absent optional outputs."""
+
+    digest: str | None = None
+    facts: dict[str, Any] = {}
+    missing: list[str] = []
+
+    def to_document(self) -> dict[str, Any]:
+        return {key: value for key, value in self._asdict().items() if value}
+
+
+class StagedIn(NamedTuple):
+    """Stage-in's report.
+
+    `inputs`: SHA-256 of every external product that was read, by name. `reused`: steps whose products are there
+    already; the stage has not begun then.
+    """
+
+    inputs: dict[str, str] = {}
+    reused: dict[str, PublishedStep] = {}
+
     def to_json(self) -> str:
-        text = self.message if len(self.message) <= 1000 else self.message[:997] + "..."
-        return json.dumps({"error": {"step": self.step, "reason": self.reason, "message": text}})
+        document: dict[str, Any] = {"inputs": self.inputs}
+        if self.reused:
+            document["reused"] = {name: step.to_document() for name, step in self.reused.items()}
+        return _encode(document)
+
+    def fitted(self, limit: int) -> "StagedIn":
+        """With as much as fits: first the digests of reused steps go (manifests have them), then inputs."""
+        if len(self.to_json()) <= limit:
+            return self
+        fitting = StagedIn(self.inputs, without_digests(self.reused))
+        inputs = dict(self.inputs)
+        while inputs and len(fitting.to_json()) > limit:
+            inputs.popitem()
+            fitting = StagedIn(inputs, fitting.reused)
+        return fitting
 
 
-@dataclass(frozen=True)
-class StagedIn:
-    """Stage-in's report: SHA-256 of every external product that was read, by name."""
+class Withheld(NamedTuple):
+    """Why a step's products were not published."""
 
-    inputs: dict[str, str] = field(default_factory=dict)
+    reason: str
+    message: str
+
+
+class Published(NamedTuple):
+    """Publish's report, by step. A step that is in neither has yet to be published, or depends on a withheld one."""
+
+    steps: dict[str, PublishedStep] = {}
+    failed: dict[str, Withheld] = {}
 
     def to_json(self) -> str:
-        return json.dumps({"inputs": self.inputs}, separators=(",", ":"))
+        document: dict[str, Any] = {"steps": {name: step.to_document() for name, step in self.steps.items()}}
+        if self.failed:
+            document["failed"] = {name: one._asdict() for name, one in self.failed.items()}
+        return _encode(document)
+
+    def fitted(self, limit: int) -> "Published | None":
+        """Without the digests if they do not fit (manifests have them); None if it does not fit even so."""
+        fitting = self if len(self.to_json()) <= limit else Published(without_digests(self.steps), self.failed)
+        return fitting if len(fitting.to_json()) <= limit else None
 
 
-@dataclass(frozen=True)
-class PublishedStep:
-    """One published step: digest over its outputs, facts, optional outputs that were not written."""
-
-    digest: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
+def without_digests(steps: dict[str, PublishedStep]) -> dict[str, PublishedStep]:
+    """The steps as reported where there is little room."""
+    return {name: step._replace(digest=None) for name, step in steps.items()}
 
 
-@dataclass(frozen=True)
-class Published:
-    """Publish's report, by step."""
+def shortened(message: str, length: int) -> str:
+    """A message of at most so many characters."""
+    return message if len(message) <= length else message[: length - 3] + "..."
 
-    steps: dict[str, PublishedStep] = field(default_factory=dict)
 
-    def to_json(self) -> str:
-        steps = {name: step.__dict__ for name, step in self.steps.items()}
-        return json.dumps({"steps": steps}, separators=(",", ":"))
+def _encode(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))
 
 
 def _document(text: str) -> dict[str, Any]:
@@ -59,6 +120,10 @@ def _document(text: str) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def _steps(document: dict[str, Any], key: str) -> dict[str, PublishedStep]:
+    return {name: PublishedStep(**step) for name, step in document.get(key, {}).items()}
+
+
 def parse_problem(text: str) -> Problem | None:
     """The problem in a termination message, if there is one."""
     error = _document(text).get("error")
@@ -66,12 +131,15 @@ def parse_problem(text: str) -> Problem | None:
 
 
 def parse_staged_in(text: str) -> StagedIn | None:
-    inputs = _document(text).get("inputs")
-    return StagedIn(inputs) if isinstance(inputs, dict) else None
+    document = _document(text)
+    if not isinstance(document.get("inputs"), dict):
+        return None
+    return StagedIn(document["inputs"], _steps(document, "reused"))
 
 
 def parse_published(text: str) -> Published | None:
-    steps = _document(text).get("steps")
-    if not isinstance(steps, dict):
+    document = _document(text)
+    if not isinstance(document.get("steps"), dict):
         return None
-    return Published({name: PublishedStep(**step) for name, step in steps.items()})
+    failed = {name: Withheld(**one) for name, one in document.get("failed", {}).items()}
+    return Published(_steps(document, "steps"), failed)

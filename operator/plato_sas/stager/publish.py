@@ -1,55 +1,167 @@
 """After the modules: check the declared outputs, write the manifest, rename into place."""
 
-import ctypes
-import errno
 import json
 import os
-import platform
-import shutil
-from datetime import UTC, datetime
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from plato_sas import __version__
-from plato_sas.stager.description import Stage, StepDescription
+from plato_sas.stager.description import PublishOrder, Stage, StepDescription
 from plato_sas.stager.facts import FACTS, FactsInvalid, read_facts
-from plato_sas.stager.files import NotAFile, open_regular, sha256, sync_folder, write_durably
-from plato_sas.stager.manifest import MANIFEST, SCHEMA, PublishedFile, outputs_digest
-from plato_sas.stager.messages import LIMIT, Problem, Published, PublishedStep
+from plato_sas.stager.files import sync_folder, timestamp, write_durably
+from plato_sas.stager.manifest import MANIFEST, SCHEMA, Manifest, image_digest, outputs_digest, step_key
+from plato_sas.stager.messages import Problem, Published, PublishedStep, Withheld, room, shortened
+from plato_sas.stager.outputs import Outputs, remove_undeclared, take_outputs
+from plato_sas.stager.placing import clear_up, move_into_place
+from plato_sas.stager.record import AttemptRecord, remove_if_empty
+from plato_sas.stager.removing import remove
 from plato_sas.stager.roots import Roots
 
 
-def publish(roots: Roots) -> Published:
-    """Publish every step of the stage that stage-in has described. Raises Problem; the step is then not visible.
+def publish(order: PublishOrder, roots: Roots) -> Published:
+    """Publish steps of an attempt whose modules ended well, in the order of their stage.
 
-    All steps are checked before the first one is renamed into place.
+    A step that is not as declared is withheld, and so is what was made of it. What is published already by this
+    attempt is reported again: publish may have been killed before anybody read its report. Where the report is full
+    the rest stays for another order. Raises OSError.
     """
-    stage = Stage.from_json((roots.work / "stage.json").read_text())
-    inputs: dict[str, str] = json.loads((roots.work / "inputs.json").read_text())
-    attempt = roots.products / stage.attempt_folder
-    reports: dict[str, PublishedStep] = {}
-    for step in stage.steps:
-        reports[step.name] = _prepare(stage, step, attempt / step.name, inputs)
-    report = Published(reports)
-    size = len(report.to_json())
-    if size > LIMIT:
-        message = f"the facts are too large: the report has {size} bytes, {LIMIT} fit"
-        raise Problem(stage.steps[-1].name, "FactsInvalid", message)
-    for step in stage.steps:
-        _move_into_place(attempt / step.name, roots.products / stage.folder / step.name)
-    shutil.rmtree(attempt, ignore_errors=True)
-    return report
+    attempt = _Attempt(order, roots.products)
+    published = Published()
+    for name in attempt.ordered:
+        checked = attempt.check(name)
+        if checked is None:
+            continue
+        if isinstance(checked, Withheld):
+            report = Published(published.steps, {**published.failed, name: checked})
+        else:
+            report = Published({**published.steps, name: checked.report}, published.failed)
+        if report.fitted(attempt.room) is None:
+            break
+        if isinstance(checked, _Checked):
+            attempt.place(name, checked)
+        published = report
+    remove_if_empty(attempt.folder)
+    return published.fitted(attempt.room) or published
 
 
-def _prepare(stage: Stage, step: StepDescription, folder: Path, inputs: dict[str, str]) -> PublishedStep:
-    outputs, missing = _outputs(step, folder)
-    try:
-        facts = read_facts(folder, step.facts)
-    except FactsInvalid as error:
-        raise Problem(step.name, "FactsInvalid", f"step {step.name}: {error}") from error
-    undeclared = _remove_undeclared(step, folder)
-    digest = outputs_digest(outputs)
-    own = {key.split("/", 1)[1]: value for key, value in inputs.items() if key.startswith(f"{step.name}/")}
-    manifest = {
+class _Checked(NamedTuple):
+    """A step that may be published. `inputs`: SHA-256 by name; None if it was published before."""
+
+    report: PublishedStep
+    outputs: Outputs
+    inputs: Mapping[str, str] | None
+
+
+class _Attempt:
+    """The attempt whose steps are published. `ordered`: those to publish now, each after what it was made of."""
+
+    def __init__(self, order: PublishOrder, products: Path) -> None:
+        self._order = order
+        self.room = room(order.containers)
+        self._published_in = products / order.folder
+        self.folder = products / order.attempt_folder
+        self._record = AttemptRecord.read(self.folder)
+        steps = self._record.stage.steps if self._record is not None else []
+        self._described = {step.name: step for step in steps}
+        self.ordered = [name for name in self._described if name in order.steps]
+        self.ordered += [name for name in order.steps if name not in self._described]
+        self._made: dict[str, Outputs] = {}
+
+    def check(self, name: str) -> _Checked | Withheld | None:
+        """Whether a step may be published; None if it was made of one that may not. Nothing is removed yet."""
+        earlier = self._published_before(name)
+        if earlier is not None:
+            return _Checked(earlier.report, dict(earlier.outputs), None)
+        try:
+            return self._checked(name)
+        except Problem as problem:
+            # Several may have to be told in one report.
+            return Withheld(problem.reason, shortened(problem.message, self.room // 3))
+
+    def place(self, name: str, checked: _Checked) -> None:
+        """Make a checked step visible. What a run that was killed has left undone is done now."""
+        folder = self.folder / name
+        if checked.inputs is None or self._record is None:
+            sync_folder(self._published_in)
+            clear_up(folder)
+        else:
+            step = self._described[name]
+            if all(output.path != FACTS for output in step.outputs):
+                # Still needed if this run is killed before the step is visible.
+                with suppress(FileNotFoundError):
+                    os.rename(folder / FACTS, self._facts_aside(name))
+            undeclared = remove_undeclared(step, folder)
+            document = _manifest(self._record.stage, step, checked, checked.inputs)
+            document["undeclaredFilesRemoved"] = undeclared
+            write_durably(folder / MANIFEST, json.dumps(document, indent=2) + "\n")
+            sync_folder(folder)
+            move_into_place(folder, self._published_in / name)
+        remove(self._facts_aside(name))
+        self._made[name] = checked.outputs
+
+    def _facts_aside(self, name: str) -> Path:
+        return self.folder / f".{name}.{FACTS}"
+
+    def _published_before(self, name: str) -> Manifest | None:
+        manifest = Manifest.read(self._published_in / name)
+        mine = manifest is not None and manifest.document.get("attemptId") == self._order.attempt
+        return manifest if mine else None
+
+    def _checked(self, name: str) -> _Checked | None:
+        step, folder = self._described.get(name), self.folder / name
+        if self._record is None or step is None or not folder.is_dir():
+            message = f"step {name}: its outputs are gone from {self._order.attempt_folder}"
+            raise Problem(name, "OutputLost", message)
+        made = self._inputs_made(step)
+        if made is None:
+            return None
+        folder.chmod(0o755)  # the module could change it
+        stage = self._record.stage
+        mounted = {one.output or one.name for other in stage.steps for one in other.inputs if one.made_by == name}
+        outputs, missing = take_outputs(step, folder, mounted)
+        aside = self._facts_aside(name)
+        try:
+            facts = read_facts(aside if aside.exists() else folder / FACTS, step.facts)
+        except FactsInvalid as error:
+            raise Problem(name, "FactsInvalid", f"step {name}: {error}") from error
+        report = PublishedStep(outputs_digest(outputs), facts, missing)
+        if Published({name: report}).fitted(room(1)) is None:
+            message = f"step {name}: {FACTS}: too large: with it the step's report has more than {room(1)} bytes"
+            raise Problem(name, "FactsInvalid", message)
+        return _Checked(report, outputs, {**self._record.inputs.get(name, {}), **made})
+
+    def _inputs_made(self, step: StepDescription) -> dict[str, str] | None:
+        """SHA-256 of the inputs that steps of the same stage have made; None if one of those is withheld."""
+        found = {}
+        for one in step.inputs:
+            if one.made_by is None:
+                continue
+            outputs = self._outputs_of(one.made_by)
+            where = f"step {step.name}: input {one.name}: step {one.made_by}"
+            if outputs is None:
+                if one.made_by in self.ordered:
+                    return None
+                raise Problem(step.name, "OutputLost", f"{where} made it and is not published by this attempt")
+            output = outputs.get(one.output or one.name)
+            if output is None:
+                raise Problem(step.name, "InputMissing", f"{where} did not write it")
+            found[one.name] = output.sha256
+        return found
+
+    def _outputs_of(self, name: str) -> Outputs | None:
+        if name not in self._made:
+            earlier = self._published_before(name)
+            if earlier is None:
+                return None
+            self._made[name] = dict(earlier.outputs)
+        return self._made[name]
+
+
+def _manifest(stage: Stage, step: StepDescription, checked: _Checked, inputs: Mapping[str, str]) -> dict[str, object]:
+    return {
         "schema": SCHEMA,
         "star": stage.star,
         "campaign": stage.campaign,
@@ -58,102 +170,31 @@ def _prepare(stage: Stage, step: StepDescription, folder: Path, inputs: dict[str
             "name": step.module,
             "version": step.version,
             "image": step.image,
-            "imageDigest": step.image.partition("@")[2] or None,
+            "imageDigest": image_digest(step.image),
             "command": step.command,
             "args": step.args,
         },
         "parameters": step.parameters,
         "inputs": {
-            one.name: {"volume": one.volume, "path": one.path, "sha256": own.get(one.name)} for one in step.inputs
+            one.name: {
+                "volume": one.volume,
+                "path": f"{stage.folder}/{one.made_by}/{Path(one.path).name}" if one.made_by else one.path,
+                "sha256": inputs[one.name],
+            }
+            for one in step.inputs
+            if one.name in inputs
         },
-        "outputs": {name: file.__dict__ for name, file in outputs.items()},
-        "facts": facts,
-        "digest": digest,
+        "outputs": {name: file._asdict() for name, file in checked.outputs.items()},
+        "missing": checked.report.missing,
+        "facts": checked.report.facts,
+        "digest": checked.report.digest,
+        "key": step_key(step, inputs),
         "attempt": step.attempt,
         "attemptId": stage.id,
+        "processing": stage.processing,
+        "rerun": stage.rerun,
         "seed": step.seed,
-        "undeclaredFilesRemoved": undeclared,
-        "publishedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "publishedAt": timestamp(),
         "node": os.environ.get("SAS_NODE"),
-        "versions": {"plato-sas": __version__, "python": platform.python_version()},
+        "versions": {"plato-sas": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
     }
-    write_durably(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    sync_folder(folder)
-    return PublishedStep(digest, facts, missing)
-
-
-def _outputs(step: StepDescription, folder: Path) -> tuple[dict[str, PublishedFile], list[str]]:
-    """The declared outputs that are there, and the optional ones that are not."""
-    found: dict[str, PublishedFile] = {}
-    missing: list[str] = []
-    for output in step.outputs:
-        try:
-            descriptor = open_regular(folder / output.path)
-        except FileNotFoundError:
-            if output.optional:
-                missing.append(output.name)
-                continue
-            message = (
-                f"step {step.name}: output {output.name}: /sas/out/{output.path} does not exist, "
-                "although the module ended with exit code 0"
-            )
-            raise Problem(step.name, "OutputMissing", message) from None
-        except NotAFile as error:
-            message = f"step {step.name}: output {output.name}: /sas/out/{error}"
-            raise Problem(step.name, "OutputInvalid", message) from None
-        with open(descriptor, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                message = f"step {step.name}: output {output.name}: /sas/out/{output.path} is empty"
-                raise Problem(step.name, "OutputInvalid", message)
-            found[output.name] = PublishedFile(output.path, size, sha256(file.fileno()))
-            os.fchmod(file.fileno(), 0o444)  # published products do not change
-            os.fsync(file.fileno())
-    return found, missing
-
-
-def _remove_undeclared(step: StepDescription, folder: Path) -> int:
-    """Drop what the module did not declare; the manifest says how many entries there were."""
-    declared = {output.path for output in step.outputs}
-    removed = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name in declared:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                os.unlink(entry.path)
-            removed += entry.name != FACTS
-    return removed
-
-
-def _move_into_place(source: Path, target: Path) -> None:
-    """Make a step visible in one instant, in the place of an older one if there is one."""
-    try:
-        os.rename(source, target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        _exchange(source, target)
-        shutil.rmtree(source)
-    sync_folder(target.parent)
-
-
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-
-
-def _exchange(source: Path, target: Path) -> None:
-    """Swap two folders atomically (Linux renameat2); where the file system cannot, in two renames."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is not None:
-        result = renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE)
-        if result == 0:
-            return
-        if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(target))
-    aside = source.with_name(source.name + ".replaced")
-    os.rename(target, aside)
-    os.rename(source, target)
-    os.rename(aside, source)

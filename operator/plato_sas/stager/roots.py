@@ -1,8 +1,8 @@
 """Where the volumes are mounted in the stager's containers."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 INPUTS_MOUNT = "/sas/inputs"
 PRODUCTS_MOUNT = "/sas/products"
@@ -10,8 +10,7 @@ WORK_MOUNT = "/sas/work"
 TERMINATION_LOG = "/dev/termination-log"
 
 
-@dataclass(frozen=True)
-class Roots:
+class Roots(NamedTuple):
     """Folders that the stager works in; `work` is the pod's own and goes with it."""
 
     inputs: Path

@@ -1,47 +1,56 @@
-"""Before the modules: a fresh attempt folder, verified inputs, parameters written."""
+"""Before the modules: verified inputs, reuse of what is there already, a fresh attempt folder, parameters."""
 
-import json
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from plato_sas.stager.description import InputDescription, Stage, StepDescription
-from plato_sas.stager.files import NotAFile, canonical, open_regular, sha256
-from plato_sas.stager.manifest import MANIFEST, output_digest
+from plato_sas.stager.files import NotAFile, canonical, copy_regular, open_regular, sha256
+from plato_sas.stager.manifest import Manifest
 from plato_sas.stager.messages import Problem, StagedIn
+from plato_sas.stager.record import RECORD, AttemptRecord, remove_if_empty
+from plato_sas.stager.removing import remove
+from plato_sas.stager.reuse import find_reused
 from plato_sas.stager.roots import Roots
 
 
-def stage_in(stage: Stage, roots: Roots) -> StagedIn:
-    """Prepare a stage. Raises Problem, naming the step, the input and the file, or OSError; then no module starts.
+class _Verified(NamedTuple):
+    """An input that is there."""
 
-    Inputs that a step of the same stage makes do not exist yet and carry neither digest nor producer.
+    description: InputDescription
+    path: Path
+    sha256: str
+
+
+def stage_in(stage: Stage, roots: Roots) -> StagedIn:
+    """Prepare a stage, or report the steps of it that need not run: then nothing is prepared.
+
+    Raises Problem, naming the step, the input and the file, or OSError; then no module starts. Inputs that a step of
+    the same stage makes do not exist yet.
     """
-    made_here = {step.name for step in stage.steps}
-    _clear_older_attempts(stage, roots.products, made_here)
-    externals: dict[str, str] = {}
-    verified: dict[str, str] = {}
+    _clear_older_attempts(stage, roots.products)
+    verified = {step.name: _verify_inputs(step, roots) for step in stage.steps}
+    digests = {name: {one.description.name: one.sha256 for one in found} for name, found in verified.items()}
+    externals = {
+        one.description.name: one.sha256
+        for found in verified.values()
+        for one in found
+        if one.description.volume == "inputs"
+    }
+    reused = find_reused(stage, digests, roots.products)
+    if reused:
+        return StagedIn(externals, reused)
     for step in stage.steps:
-        for one in step.inputs:
-            if _made_in_stage(stage, one):
-                continue
-            digest = _verify(step, one, roots)
-            verified[f"{step.name}/{one.name}"] = digest
-            if one.volume == "inputs":
-                externals[one.name] = digest
         (roots.products / stage.attempt_folder / step.name).mkdir(parents=True)
         (roots.work / f"{step.name}.params.json").write_text(canonical(step.parameters))
-    (roots.work / "inputs.json").write_text(json.dumps(verified))
-    (roots.work / "stage.json").write_text(stage.to_json())
+        if any(one.late for one in step.inputs):
+            _bring(step, verified[step.name], roots)
+    AttemptRecord(stage, digests).write(roots.products / stage.attempt_folder)
     return StagedIn(externals)
 
 
-def _made_in_stage(stage: Stage, one: InputDescription) -> bool:
-    return one.volume == "products" and one.path.startswith(f"{stage.attempt_folder}/")
-
-
-def _clear_older_attempts(stage: Stage, products: Path, steps: set[str]) -> None:
+def _clear_older_attempts(stage: Stage, products: Path) -> None:
     """Remove what earlier attempts at these steps left.
 
     An attempt at a step begins when the one before has ended. A pod that runs on nevertheless (its star was deleted
@@ -51,18 +60,39 @@ def _clear_older_attempts(stage: Stage, products: Path, steps: set[str]) -> None
     if not attempts.is_dir():
         return
     for attempt in attempts.iterdir():
-        mine = [attempt / step for step in steps if (attempt / step).exists()]
+        mine = [attempt / step.name for step in stage.steps if (attempt / step.name).exists()]
         for folder in mine:
-            shutil.rmtree(folder, ignore_errors=True)
-        if mine:  # another step's attempt, which may be beginning or ending right now, is left alone
-            with suppress(OSError):
-                attempt.rmdir()
+            # Taken away in one instant: a publish that still runs finds all of it or nothing, and never moves a folder
+            # into place that is being emptied.
+            aside = attempt / f".cleared-{os.urandom(8).hex()}"
+            with suppress(FileNotFoundError):
+                os.rename(folder, aside)
+            remove(aside)
+        # Another attempt without a step and without a record may be one that begins this very moment.
+        if mine or attempt.name == stage.id or (attempt / RECORD).exists():
+            remove_if_empty(attempt)
 
 
-def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> str:
-    where = f"step {step.name}: input {one.name}: {one.volume} volume: {one.path}"
+def _verify_inputs(step: StepDescription, roots: Roots) -> list[_Verified]:
+    found = (_verify(step, one, roots) for one in step.inputs if one.made_by is None)
+    return [one for one in found if one is not None]
+
+
+def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> _Verified | None:
+    """None for an optional input that is not there."""
     root = roots.inputs if one.volume == "inputs" else roots.products
-    path = root / one.path
+    relative, expected = one.path, one.sha256
+    where = f"step {step.name}: input {one.name}: {one.volume} volume: {relative}"
+    if one.producer is not None and one.output is not None:
+        manifest = Manifest.read(roots.products / one.producer)
+        output = manifest.outputs.get(one.output) if manifest is not None else None
+        if output is None and (root / relative).exists():
+            raise Problem(step.name, "InputInvalid", f"{where} is not in the manifest of {one.producer}")
+        if output is not None:
+            expected = output.sha256
+            if one.late:  # what is mounted has the path that the description says
+                relative = f"{one.producer}/{output.path}"
+    path = root / relative
     # A link could lead out of the volume; the module would then be shown another file than was verified.
     # (Path.resolve would raise RuntimeError for links in a circle; opening it says ELOOP.)
     if not Path(os.path.realpath(path.parent)).is_relative_to(root.resolve()):
@@ -70,16 +100,34 @@ def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> str:
     try:
         descriptor = open_regular(path)
     except FileNotFoundError:
+        if one.optional and expected is None:  # nobody has said that it is there
+            return None
         raise Problem(step.name, "InputMissing", f"{where} does not exist") from None
     except NotAFile as error:
         raise Problem(step.name, "InputInvalid", f"{where}: {error}") from None
     with open(descriptor, "rb") as file:
         digest = sha256(file.fileno())
-    expected = one.sha256
-    if one.producer is not None and one.output is not None:
-        expected = output_digest(roots.products / one.producer / MANIFEST, one.output)
-        if expected is None:
-            raise Problem(step.name, "InputInvalid", f"{where} is not in the manifest of {one.producer}")
     if expected is not None and digest != expected:
         raise Problem(step.name, "ChecksumMismatch", f"{where} has SHA-256 {digest}, expected {expected}")
-    return digest
+    return _Verified(one, path, digest)
+
+
+def _bring(step: StepDescription, verified: list[_Verified], roots: Roots) -> None:
+    """Fill the folder that becomes the module's /sas/in: late inputs as files, and a place for each mounted one."""
+    folder = roots.work / f"{step.name}.in"
+    remove(folder)  # of a run that was killed
+    folder.mkdir()
+    for one in step.inputs:
+        if not one.late:
+            (folder / one.name).touch()
+    for found in verified:
+        if not found.description.late:
+            continue
+        name = found.description.name
+        try:
+            digest = copy_regular(found.path, folder / name)
+        except NotAFile as error:
+            raise Problem(step.name, "InputInvalid", f"step {step.name}: input {name}: {error}") from None
+        if digest != found.sha256:
+            message = f"step {step.name}: input {name}: {found.path.name} changed while it was read"
+            raise Problem(step.name, "ChecksumMismatch", message)

@@ -1,0 +1,59 @@
+"""What a module has left in /sas/out: its declared outputs, and what was not declared."""
+
+import os
+from collections.abc import Container
+from contextlib import suppress
+from pathlib import Path
+
+from plato_sas.stager.description import StepDescription
+from plato_sas.stager.facts import FACTS
+from plato_sas.stager.files import NotAFile, open_regular, sha256
+from plato_sas.stager.manifest import MANIFEST, PublishedFile
+from plato_sas.stager.messages import Problem
+from plato_sas.stager.removing import remove
+
+Outputs = dict[str, PublishedFile]
+
+
+def take_outputs(step: StepDescription, folder: Path, mounted: Container[str]) -> tuple[Outputs, list[str]]:
+    """The declared outputs that are there, durable and read-only, and the optional ones that are not.
+
+    `mounted`: outputs that the kubelet has been asked to mount for a later step. Raises Problem, naming the output,
+    or OSError.
+    """
+    found: Outputs = {}
+    missing: list[str] = []
+    for output in step.outputs:
+        where = f"step {step.name}: output {output.name}: /sas/out"
+        if output.name in mounted:
+            # The kubelet makes a folder where a file to be mounted is not there.
+            with suppress(OSError):
+                (folder / output.path).rmdir()
+        try:
+            descriptor = open_regular(folder / output.path)
+        except FileNotFoundError:
+            if output.optional:
+                missing.append(output.name)
+                continue
+            message = f"{where}/{output.path} does not exist, although the module ended with exit code 0"
+            raise Problem(step.name, "OutputMissing", message) from None
+        except NotAFile as error:
+            raise Problem(step.name, "OutputInvalid", f"{where}/{error}") from None
+        with open(descriptor, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise Problem(step.name, "OutputInvalid", f"{where}/{output.path} is empty")
+            found[output.name] = PublishedFile(output.path, size, sha256(file.fileno()))
+            os.fchmod(file.fileno(), 0o444)  # published products do not change
+            os.fsync(file.fileno())
+    return found, missing
+
+
+def remove_undeclared(step: StepDescription, folder: Path) -> int:
+    """Drop what the module did not declare; how many entries there were besides the stager's own."""
+    declared = {output.path for output in step.outputs}
+    with os.scandir(folder) as entries:
+        undeclared = [entry.name for entry in entries if entry.name not in declared]
+    for name in undeclared:
+        remove(folder / name)
+    return sum(name not in (FACTS, MANIFEST) for name in undeclared)

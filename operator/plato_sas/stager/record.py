@@ -1,0 +1,42 @@
+"""What the stager keeps in an attempt's folder: hidden names beside the steps' folders, where no module reaches."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from plato_sas.stager.description import Stage
+from plato_sas.stager.files import write_durably
+from plato_sas.stager.removing import remove
+
+RECORD = ".stage.json"
+
+
+class AttemptRecord(NamedTuple):
+    """Left by stage-in for publish: the stage, and the SHA-256 of every input that it has seen, by step and input."""
+
+    stage: Stage
+    inputs: Mapping[str, Mapping[str, str]]
+
+    def write(self, attempt: Path) -> None:
+        document = {"stage": json.loads(self.stage.to_json()), "inputs": self.inputs}
+        write_durably(attempt / RECORD, json.dumps(document))
+
+    @classmethod
+    def read(cls, attempt: Path) -> "AttemptRecord | None":
+        """None if the attempt's folder is gone, or the record is not whole. Raises OSError."""
+        try:
+            document = json.loads((attempt / RECORD).read_text())
+            return cls(Stage.from_json(json.dumps(document["stage"])), document["inputs"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+
+def remove_if_empty(attempt: Path) -> None:
+    """Remove an attempt's folder once no step's folder is left; another step's is left alone. Raises OSError."""
+    try:
+        names = [entry.name for entry in attempt.iterdir()]
+    except FileNotFoundError:
+        return
+    if all(name.startswith(".") for name in names):
+        remove(attempt)

@@ -1,0 +1,78 @@
+"""Removing what a module has left, however it is nested and whatever modes it has."""
+
+import errno
+import os
+from pathlib import Path
+
+_FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link (not what it leads to), or a folder with all that is in it; nothing if nothing is there.
+
+    Raises OSError. Links are not followed even if a module that still runs puts one in a folder's place. Folders
+    within folders are first moved up: a module can nest them deeper than a path, the stack or the table of
+    descriptors reaches.
+    """
+    try:
+        parent = os.open(path.parent, os.O_RDONLY | _FOLDER)
+    except FileNotFoundError:
+        return
+    try:
+        if _unlinked(path.name, parent):
+            return
+        top = _opened(path.name, parent)
+        try:
+            while _drained(top, top):
+                pass
+        finally:
+            os.close(top)
+        os.rmdir(path.name, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def _drained(folder: int, top: int) -> bool:
+    """Take out of a folder what it holds; False if it held nothing."""
+    found = False
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            found = True
+            if _unlinked(entry.name, folder):
+                continue
+            inner = _opened(entry.name, folder)
+            try:
+                if folder == top:
+                    _drained(inner, top)
+                else:
+                    os.rename(entry.name, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
+            finally:
+                os.close(inner)
+    return found
+
+
+def _unlinked(name: str, folder: int) -> bool:
+    """Remove a file, a link or an empty folder (also another user's, such as the kubelet's); False for a full one."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError:
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+    return True
+
+
+def _opened(name: str, parent: int) -> int:
+    """A descriptor of a folder, made accessible; the folder is held first, so that its mode is set and no other's."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | _FOLDER, dir_fd=parent)
+    try:
+        held = f"/proc/self/fd/{handle}"
+        os.chmod(held, 0o700)
+        return os.open(held, os.O_RDONLY | _FOLDER)
+    finally:
+        os.close(handle)
