@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from plato_sas.jobs.builder import build_job
-from plato_sas.jobs.stage import Site, StageRun
-from plato_sas.stager.description import Stage
-from sas_samples import LIGHT_CURVE, UID, graph, output_of
+from plato_sas.jobs.stage import SalvageRun, Site, StageRun
+from plato_sas.plan.graph import build_graph
+from plato_sas.stager.description import PublishOrder, Stage
+from sas_samples import LIGHT_CURVE, UID, graph, module, output_of, pipeline
 from sas_simulator import World
 
 SITE = Site(stager_image="registry/stager:1")
@@ -27,7 +28,7 @@ GRAPH = graph(
 
 
 def stage(step: str, **spec: Any) -> StageRun:
-    return World(GRAPH, **spec).run().stage(step)
+    return World(GRAPH, stages="PerStep", **spec).run().stage(step)
 
 
 def pod(job: dict[str, Any]) -> dict[str, Any]:
@@ -35,14 +36,32 @@ def pod(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def containers(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {one["name"]: one for one in [*pod(job)["initContainers"], *pod(job)["containers"]]}
+    return {one["name"]: one for one in [*pod(job).get("initContainers", []), *pod(job)["containers"]]}
 
 
-def fused() -> StageRun:
+def fused(**spec: Any) -> StageRun:
     """Two steps in one pod, the second reading what the first makes."""
-    first, second = stage("a"), stage("b")
-    description = replace(first.description, steps=[*first.description.steps, *second.description.steps])
-    return replace(first, description=description, steps=(*first.steps, *second.steps))
+    return World(GRAPH, **spec).run().stage("a")
+
+
+def salvage() -> SalvageRun:
+    """Of a, whose Job was evicted when it ran b."""
+    world = World(GRAPH)
+    world.decide()
+    world.begin_step("b")
+    world.job_of("b").kill("Evicted")
+    world.decide()
+    run = world.job_of("a").run
+    assert isinstance(run, SalvageRun)
+    return run
+
+
+def late(**input_fields: Any) -> StageRun:
+    """A step with an input that only the pod can see beside one that is mounted."""
+    modules = {"m": module(inputs=[{"name": LIGHT_CURVE}, {"name": "KIT", "optional": True}])}
+    inputs = [{"name": LIGHT_CURVE, "external": LIGHT_CURVE}, {"name": "KIT", **input_fields}]
+    spec = pipeline([{"name": "a", "module": "m", "inputs": inputs}])
+    return World(build_graph("sas-test", spec, modules), previousCampaign="q0").run().stage("a")
 
 
 def test_stage_in_then_the_steps_in_order_then_publish() -> None:
@@ -51,7 +70,7 @@ def test_stage_in_then_the_steps_in_order_then_publish() -> None:
     assert [one["name"] for one in pod(job)["containers"]] == ["publish"]
 
 
-@pytest.mark.parametrize("make", [lambda: stage("a"), fused])
+@pytest.mark.parametrize("make", [lambda: stage("a"), fused, salvage])
 def test_every_container_meets_the_restricted_level(make: Any) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, rule by rule."""
     job = build_job(make(), SITE)
@@ -125,7 +144,7 @@ def test_only_the_stager_sees_the_volumes() -> None:
     stage_in = {mount["name"]: mount for mount in by_name["stage-in"]["volumeMounts"]}
     assert stage_in.keys() == {"inputs", "products", "work"}
     assert stage_in["inputs"]["readOnly"] is True
-    assert {mount["name"] for mount in by_name["publish"]["volumeMounts"]} == {"products", "work"}
+    assert {mount["name"] for mount in by_name["publish"]["volumeMounts"]} == {"products"}
     volumes = {volume["name"]: volume for volume in pod(build_job(stage("a"), SITE))["volumes"]}
     assert volumes["inputs"]["persistentVolumeClaim"] == {"claimName": "sas-inputs", "readOnly": True}
 
@@ -157,13 +176,67 @@ def test_resources_and_deadline_come_from_the_catalogue() -> None:
     assert pod(build_job(fused(), SITE))["activeDeadlineSeconds"] >= 1200 + 3600
 
 
-def test_the_job_never_retries_by_itself_except_after_a_disruption() -> None:
-    spec = build_job(stage("a"), SITE)["spec"]
-    assert spec["backoffLimit"] == 0
-    assert spec["template"]["spec"]["restartPolicy"] == "Never"
-    (rule,) = spec["podFailurePolicy"]["rules"]
-    assert rule["action"] == "Ignore"
-    assert rule["onPodConditions"][0]["type"] == "DisruptionTarget"
+def test_the_job_never_retries_by_itself_not_even_after_a_disruption() -> None:
+    for run in (stage("a"), salvage()):
+        spec = build_job(run, SITE)["spec"]
+        assert spec["backoffLimit"] == 0
+        assert spec["template"]["spec"]["restartPolicy"] == "Never"
+        assert "podFailurePolicy" not in spec
+        assert "ttlSecondsAfterFinished" not in spec, "the operator lets it go once its logs are kept"
+
+
+def test_a_job_says_which_attempt_at_which_step_it_runs() -> None:
+    assert build_job(fused(), SITE)["metadata"]["annotations"] == {"plato-sas.io/steps": "a=1,b=1"}
+    assert build_job(salvage(), SITE)["metadata"]["annotations"] == {"plato-sas.io/steps": "a=1"}
+
+
+@pytest.mark.parametrize("source", [{"external": LIGHT_CURVE}, {"previous": "a", "output": "OUT"}])
+def test_what_only_the_pod_can_see_comes_in_a_folder_that_stage_in_fills(source: dict[str, str]) -> None:
+    job = build_job(late(**source), SITE)
+    mounts = [one for one in containers(job)["step-a"]["volumeMounts"] if one["mountPath"].startswith("/sas/in")]
+    assert mounts == [
+        {"name": "work", "mountPath": "/sas/in", "subPath": "a.in", "readOnly": True},
+        {
+            "name": "inputs",
+            "mountPath": f"/sas/in/{LIGHT_CURVE}",
+            "subPath": "q1/KIC6603624/lc.h5",
+            "readOnly": True,
+        },
+    ], "the folder first, the files below it"
+    (work,) = [volume for volume in pod(job)["volumes"] if volume["name"] == "work"]
+    (other,) = [volume for volume in pod(build_job(stage("a"), SITE))["volumes"] if volume["name"] == "work"]
+    assert (work["emptyDir"], other["emptyDir"]) == ({"sizeLimit": "4Gi"}, {"sizeLimit": "64Mi"})
+
+
+def test_a_product_of_the_campaign_before_is_read_from_there() -> None:
+    (_, kit) = late(previous="a", output="OUT").description.steps[0].inputs
+    assert (kit.volume, kit.path, kit.producer) == ("products", "q0/KIC6603624/a/OUT.h5", "q0/KIC6603624/a")
+    assert (kit.optional, kit.late) == (True, True)
+
+
+def test_a_fused_step_reads_the_unpublished_file_of_the_one_before() -> None:
+    one = fused()
+    mounts = containers(build_job(one, SITE))["step-b"]["volumeMounts"]
+    (read,) = [mount for mount in mounts if mount["mountPath"] == f"/sas/in/{output_of('a')}"]
+    assert read["subPath"] == f"q1/KIC6603624/.attempts/{one.description.id}/a/{output_of('a')}.h5"
+    assert (read["name"], read["readOnly"]) == ("products", True)
+
+
+def test_publish_is_told_what_to_publish() -> None:
+    one = fused()
+    for run in (one, salvage()):
+        (variable,) = [v for v in containers(build_job(run, SITE))["publish"]["env"] if v["name"] == "SAS_PUBLISH"]
+        order = PublishOrder.from_json(variable["value"])
+        assert (order.campaign, order.star, order.attempt) == ("q1", "KIC6603624", one.job)
+        assert order.steps == list(run.numbers)
+
+
+def test_a_salvage_is_publish_alone() -> None:
+    job = build_job(salvage(), SITE)
+    assert list(containers(job)) == ["publish"]
+    assert [volume["name"] for volume in pod(job)["volumes"]] == ["products"]
+    assert pod(job)["activeDeadlineSeconds"] == 600
+    assert job["metadata"]["labels"]["plato-sas.io/step"] == "a"
 
 
 def test_a_job_belongs_to_its_star_and_can_be_found() -> None:
@@ -175,7 +248,6 @@ def test_a_job_belongs_to_its_star_and_can_be_found() -> None:
     labels = job["metadata"]["labels"]
     assert labels["app.kubernetes.io/managed-by"] == "plato-sas-operator"
     assert labels["plato-sas.io/step"] == "b"
-    assert labels["plato-sas.io/attempt"] == "1"
     assert job["spec"]["template"]["metadata"]["labels"] == labels
     assert all(len(value) <= 63 for value in labels.values())
     assert job["metadata"]["namespace"] == "plato"

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,26 @@ def test_a_step_called_publish_is_not_the_stager() -> None:
     assert names.container_step(names.step_container("publish")) == "publish"
     assert names.container_step(names.PUBLISH) is None
     assert names.container_step(names.STAGE_IN) is None
+
+
+@given(st.dictionaries(steps, st.integers(1, 9999), min_size=1, max_size=16))
+def test_a_jobs_steps_are_read_back_in_their_order(numbers: dict[str, int]) -> None:
+    assert list(names.annotated_steps(names.steps_annotation(numbers)).items()) == list(numbers.items())
+
+
+@pytest.mark.parametrize("text", ["", "a", "a=", "a=x", "a=1,", "a=1;b=2", "=1", "A=1"])
+def test_an_annotation_that_somebody_else_has_written_names_no_steps(text: str) -> None:
+    assert names.annotated_steps(text) == {}
+
+
+def test_a_salvage_is_named_for_what_it_salvages_and_keeps_its_number() -> None:
+    made = [
+        names.salvage_name("kic-8006161", "uid-1", job, step, number)
+        for job in ("job-1", "job-2")
+        for step in ("a", "b")
+        for number in (1, 2)
+    ]
+    assert len(set(made)) == len(made)
+    assert [names.salvage_number(name) for name in made] == [1, 2] * 4
+    assert all(re.fullmatch(r"kic-8006161-salvage-[0-9a-f]+-[12]", name) for name in made)
+    assert names.salvage_number("somebodys-job") == 0

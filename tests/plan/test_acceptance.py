@@ -1,7 +1,8 @@
 """Whether a star fits its pipeline; every problem names its field."""
 
 from plato_sas.plan.acceptance import problems
-from sas_samples import LIGHT_CURVE, graph, processing
+from plato_sas.plan.graph import build_graph
+from sas_samples import LIGHT_CURVE, graph, module, pipeline, processing
 
 GRAPH = graph(
     {"a": [], "b": ["a"]},
@@ -35,3 +36,16 @@ def test_every_problem_is_told_with_its_field() -> None:
         f"spec.inputs.DP9_OTHER: not an external input of the pipeline (externals: {LIGHT_CURVE})",
         f"spec.inputs.{LIGHT_CURVE}.path: only {{star}} and {{campaign}} are filled in, not all of '{{stars}}/lc.h5'",
     ]
+
+
+def test_a_previous_input_that_a_step_needs_wants_a_previous_campaign() -> None:
+    reader = module(inputs=[{"name": "IN"}, {"name": "HINT", "optional": True}])
+    inputs = [{"name": name, "previous": "a", "output": "OUT"} for name in ("IN", "HINT")]
+    built = build_graph("sas-test", pipeline([{"name": "a", "module": "m", "inputs": inputs}]), {"m": reader})
+    assert problems(processing().spec, built) == ["spec.previousCampaign: step 'a' needs input IN of step 'a' in it"]
+    assert problems(processing(previousCampaign="q0").spec, built) == []
+
+
+def test_a_rerun_names_steps_that_exist() -> None:
+    spec = processing(rerun={"id": 1, "from": ["a", "zz"]}).spec
+    assert problems(spec, GRAPH) == ["spec.rerun.from: pipeline 'sas-test' has no step 'zz'"]

@@ -214,10 +214,34 @@ def test_a_pipeline_may_insist_on_an_input_that_the_module_can_do_without(
     assert built.step("a").inputs[0].optional is optional
 
 
-def test_an_external_product_must_be_there() -> None:
-    steps = [{"name": "a", "module": "loose", "inputs": [{"name": "IN", "external": LIGHT_CURVE}]}]
-    with pytest.raises(GraphInvalid, match=r"inputs\[IN\]\.optional: an external product must be there"):
-        build_graph("p", pipeline(steps), {"loose": LOOSE})
+@pytest.mark.parametrize("source", [{"external": LIGHT_CURVE}, {"previous": "s", "output": "OUT"}])
+def test_whether_an_optional_input_from_outside_is_there_only_the_pod_can_see(source: dict[str, str]) -> None:
+    steps = [
+        {"name": "s", "module": "source"},
+        {"name": "a", "module": "loose", "inputs": [{"name": "IN", **source}]},
+    ]
+    built = build_graph("p", pipeline(steps), {"loose": LOOSE, "source": SOURCE})
+    (bound,) = built.step("a").inputs
+    assert (bound.optional, bound.late) == (True, True)
+    assert built.step("a").upstream == frozenset(), "neither waits for a step of this campaign"
+
+
+def test_an_input_of_the_campaign_before_names_a_step_and_an_output_that_exist() -> None:
+    steps = [
+        {"name": "s", "module": "source"},
+        {"name": "a", "module": "loose", "inputs": [{"name": "IN", "previous": "zz"}]},
+        {"name": "b", "module": "loose", "inputs": [{"name": "IN", "previous": "s", "output": "NOT"}]},
+    ]
+    assert refused(steps, {"loose": LOOSE, "source": SOURCE}).problems == [
+        "StarPipeline p: spec.steps[a].inputs[IN].previous: there is no step 'zz'",
+        "StarPipeline p: spec.steps[b].inputs[IN].output: step 's' has no output 'NOT'",
+    ]
+
+
+def test_a_step_may_read_its_own_product_of_the_campaign_before() -> None:
+    steps = [{"name": "s", "module": "own", "inputs": [{"name": "IN", "previous": "s", "output": "OUT"}]}]
+    built = build_graph("p", pipeline(steps), {"own": LOOSE})
+    assert built.step("s").upstream == frozenset()
 
 
 def test_an_optional_input_may_be_left_unconnected() -> None:

@@ -1,15 +1,20 @@
-"""A stage as a Job.
+"""A stage as a Job, and a salvage as a Job.
 
-One pod: stage-in, then the steps one after the other as init containers, then publish. A module's container
-sees its own inputs (each file by its own read-only subPath), its own output folder, its parameters and its
-scratch; the stager's two containers see the volumes.
+A stage is one pod: stage-in, then the steps one after the other as init containers, then publish. A module's
+container sees its own inputs (each file by its own read-only subPath), its own output folder, its parameters and its
+scratch; the stager's two containers see the volumes. A salvage is publish alone.
 """
 
 from typing import Any
 
 from plato_sas.jobs import names
-from plato_sas.jobs.stage import Site, StageRun, StepRun
-from plato_sas.stager.description import STAGE_VARIABLE, InputDescription, StepDescription
+from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun, StepRun
+from plato_sas.stager.description import (
+    PUBLISH_VARIABLE,
+    STAGE_VARIABLE,
+    PublishOrder,
+    StepDescription,
+)
 from plato_sas.stager.roots import INPUTS_MOUNT, PRODUCTS_MOUNT, WORK_MOUNT
 
 Document = dict[str, Any]
@@ -22,6 +27,7 @@ _STAGER_RESOURCES = {
     "limits": {"memory": "128Mi"},
 }
 _WORK_LIMIT = "64Mi"
+_WORK_LIMIT_WITH_COPIES = "4Gi"  # where inputs are copied into it
 _SCRATCH_MOUNT = "/tmp"  # noqa: S108 - the module's own emptyDir
 _LOCKED_DOWN = {
     "allowPrivilegeEscalation": False,
@@ -30,52 +36,45 @@ _LOCKED_DOWN = {
 }
 
 
-def build_job(stage: StageRun, site: Site) -> Document:
-    """The Job of a stage, complete and deterministic."""
-    labels = _labels(stage)
+def build_job(run: Run, site: Site) -> Document:
+    """The Job of a stage or a salvage, complete and deterministic."""
+    labels = _labels(run)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": stage.description.id,
-            "namespace": stage.owner.namespace,
+            "name": run.job,
+            "namespace": run.owner.namespace,
             "labels": labels,
-            "ownerReferences": [stage.owner.reference()],
+            "annotations": {names.STEPS_ANNOTATION: names.steps_annotation(run.numbers)},
+            "ownerReferences": [run.owner.reference()],
         },
         "spec": {
+            # One pod and no second one, disruptions included: what to do next is the operator's to judge, which
+            # knows the steps that need not run again.
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
-            # Eviction, preemption and node drain replace the pod; anything else is the operator's to judge.
-            "podFailurePolicy": {
-                "rules": [
-                    {
-                        "action": "Ignore",
-                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
-                    }
-                ]
-            },
-            "template": {"metadata": {"labels": labels}, "spec": _pod(stage, site)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(run, site)},
         },
     }
 
 
-def _labels(stage: StageRun) -> dict[str, str]:
+def _labels(run: Run) -> dict[str, str]:
+    where = run.description if isinstance(run, StageRun) else run.order
     labels = {
         names.MANAGED_BY_LABEL: names.MANAGER,
-        names.PROCESSING_LABEL: names.label_value(stage.owner.name),
-        names.STAR_LABEL: stage.description.star,
-        names.CAMPAIGN_LABEL: stage.description.campaign,
-        names.STEP_LABEL: stage.steps[0].name,
-        names.ATTEMPT_LABEL: str(stage.attempt),
+        names.PROCESSING_LABEL: names.label_value(run.owner.name),
+        names.STAR_LABEL: where.star,
+        names.CAMPAIGN_LABEL: where.campaign,
+        names.STEP_LABEL: next(iter(run.numbers)),
     }
-    if names.QUEUE_LABEL in stage.owner.labels:
-        labels[names.QUEUE_LABEL] = stage.owner.labels[names.QUEUE_LABEL]
+    if names.QUEUE_LABEL in run.owner.labels:
+        labels[names.QUEUE_LABEL] = run.owner.labels[names.QUEUE_LABEL]
     return labels
 
 
-def _pod(stage: StageRun, site: Site) -> Document:
-    described = {step.name: step for step in stage.description.steps}
+def _pod(run: Run, site: Site) -> Document:
     pod: Document = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -83,8 +82,6 @@ def _pod(stage: StageRun, site: Site) -> Document:
         # Modules need no cluster names, and a node without cluster DNS can run them.
         "dnsPolicy": "Default",
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        # The pod's deadline counts from its start on a node, so that waiting for a node costs nothing.
-        "activeDeadlineSeconds": _STAGER_SECONDS + sum(step.timeout_seconds for step in stage.steps),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": site.user,
@@ -93,20 +90,7 @@ def _pod(stage: StageRun, site: Site) -> Document:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [
-            _stage_in(stage, site),
-            *(_module(stage, step, described[step.name], site) for step in stage.steps),
-        ],
-        "containers": [_publish(site)],
-        "volumes": [
-            {"name": "inputs", "persistentVolumeClaim": {"claimName": site.inputs_claim, "readOnly": True}},
-            {"name": "products", "persistentVolumeClaim": {"claimName": site.products_claim}},
-            {"name": "work", "emptyDir": {"sizeLimit": _WORK_LIMIT}},
-            *(
-                {"name": f"scratch-{step.name}", "emptyDir": {"sizeLimit": step.resources.scratch}}
-                for step in stage.steps
-            ),
-        ],
+        **(_stage(run, site) if isinstance(run, StageRun) else _salvage(run, site)),
     }
     if site.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in site.image_pull_secrets]
@@ -115,6 +99,44 @@ def _pod(stage: StageRun, site: Site) -> Document:
     if site.priority_class:
         pod["priorityClassName"] = site.priority_class
     return pod
+
+
+def _stage(run: StageRun, site: Site) -> Document:
+    stage = run.description
+    described = {step.name: step for step in stage.steps}
+    copies = any(one.late for step in stage.steps for one in step.inputs)
+    order = PublishOrder(stage.campaign, stage.star, stage.id, list(described), stage.containers)
+    return {
+        # The pod's deadline counts from its start on a node, so that waiting for a node costs nothing. A step that
+        # takes longer than its own timeout is stopped by the operator.
+        "activeDeadlineSeconds": _STAGER_SECONDS + sum(step.timeout_seconds for step in run.steps),
+        "initContainers": [
+            _stage_in(run, site),
+            *(_module(run, step, described[step.name], site) for step in run.steps),
+        ],
+        "containers": [_publish(order, site)],
+        "volumes": [
+            {"name": "inputs", "persistentVolumeClaim": {"claimName": site.inputs_claim, "readOnly": True}},
+            _products(site),
+            {"name": "work", "emptyDir": {"sizeLimit": _WORK_LIMIT_WITH_COPIES if copies else _WORK_LIMIT}},
+            *(
+                {"name": f"scratch-{step.name}", "emptyDir": {"sizeLimit": step.resources.scratch}}
+                for step in run.steps
+            ),
+        ],
+    }
+
+
+def _salvage(run: SalvageRun, site: Site) -> Document:
+    return {
+        "activeDeadlineSeconds": _STAGER_SECONDS,
+        "containers": [_publish(run.order, site)],
+        "volumes": [_products(site)],
+    }
+
+
+def _products(site: Site) -> Document:
+    return {"name": "products", "persistentVolumeClaim": {"claimName": site.products_claim}}
 
 
 def _stager(name: str, site: Site, env: list[Document]) -> Document:
@@ -127,24 +149,27 @@ def _stager(name: str, site: Site, env: list[Document]) -> Document:
         "resources": _STAGER_RESOURCES,
         "securityContext": _LOCKED_DOWN,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": "products", "mountPath": PRODUCTS_MOUNT},
-            {"name": "work", "mountPath": WORK_MOUNT},
-        ],
+        "volumeMounts": [{"name": "products", "mountPath": PRODUCTS_MOUNT}],
     }
 
 
 def _stage_in(stage: StageRun, site: Site) -> Document:
-    # Kubernetes expands $(NAME) in values and takes $$ for a dollar.
-    description = stage.description.to_json().replace("$", "$$")
-    container = _stager(names.STAGE_IN, site, [{"name": STAGE_VARIABLE, "value": description}])
-    container["volumeMounts"].append({"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True})
+    container = _stager(names.STAGE_IN, site, [_variable(STAGE_VARIABLE, stage.description.to_json())])
+    container["volumeMounts"] += [
+        {"name": "work", "mountPath": WORK_MOUNT},
+        {"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True},
+    ]
     return container
 
 
-def _publish(site: Site) -> Document:
+def _publish(order: PublishOrder, site: Site) -> Document:
     node = {"name": "SAS_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    return _stager(names.PUBLISH, site, [node])
+    return _stager(names.PUBLISH, site, [_variable(PUBLISH_VARIABLE, order.to_json()), node])
+
+
+def _variable(name: str, value: str) -> Document:
+    # Kubernetes expands $(NAME) in values and takes $$ for a dollar.
+    return {"name": name, "value": value.replace("$", "$$")}
 
 
 def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) -> Document:
@@ -179,7 +204,7 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
                 "readOnly": True,
             },
             {"name": f"scratch-{run.name}", "mountPath": _SCRATCH_MOUNT},
-            *(_input(one) for one in step.inputs),
+            *_inputs(step),
         ],
     }
     if run.command is not None:
@@ -189,5 +214,14 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
     return container
 
 
-def _input(one: InputDescription) -> Document:
-    return {"name": one.volume, "mountPath": f"/sas/in/{one.name}", "subPath": one.path, "readOnly": True}
+def _inputs(step: StepDescription) -> list[Document]:
+    """Every input by its own subPath; late ones are files in a folder that stage-in fills, below the others' mounts."""
+    mounts = [
+        {"name": one.volume, "mountPath": f"/sas/in/{one.name}", "subPath": one.path, "readOnly": True}
+        for one in step.inputs
+        if not one.late
+    ]
+    if len(mounts) < len(step.inputs):
+        folder = {"name": "work", "mountPath": "/sas/in", "subPath": f"{step.name}.in", "readOnly": True}
+        return [folder, *mounts]
+    return mounts

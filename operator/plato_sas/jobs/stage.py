@@ -1,10 +1,10 @@
-"""A stage: the steps that share one Job, with everything that their pod needs to know."""
+"""What a Job is made from: a stage, the steps that share one pod; or a salvage of what such a pod left."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from plato_sas.api import API_VERSION, ModuleResources
-from plato_sas.stager.description import Stage
+from plato_sas.stager.description import PublishOrder, Stage
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,28 @@ class StageRun:
     owner: Owner
     description: Stage
     steps: tuple[StepRun, ...]
-    attempt: int
+
+    @property
+    def job(self) -> str:
+        return self.description.id
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Each step's attempt number."""
+        return {step.name: step.attempt for step in self.description.steps}
+
+
+@dataclass(frozen=True)
+class SalvageRun:
+    """Publishes the steps of a failed stage that ended well before it failed. `numbers`: their attempt numbers."""
+
+    owner: Owner
+    job: str
+    order: PublishOrder
+    numbers: dict[str, int]
+
+
+Run = StageRun | SalvageRun
 
 
 @dataclass(frozen=True)

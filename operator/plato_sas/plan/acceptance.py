@@ -24,6 +24,16 @@ def problems(spec: StarProcessingSpec, graph: Graph) -> list[str]:
                 parse_value(declared[name], value)
             except ValueInvalid as error:
                 found.append(f"{where}.{name}: {error}")
+    if spec.previous_campaign is None:
+        found += [
+            f"spec.previousCampaign: step {step.name!r} needs input {one.name} of step {one.previous!r} in it"
+            for step in graph.steps
+            for one in step.inputs
+            if one.previous is not None and not one.optional
+        ]
+    if spec.rerun is not None:
+        unknown = [name for name in spec.rerun.from_steps or [] if name not in steps]
+        found += [f"spec.rerun.from: pipeline {graph.name!r} has no step {name!r}" for name in unknown]
     for name, given in spec.inputs.items():
         if given.path is not None:
             found += path_problems(f"spec.inputs.{name}.path", given.path)

@@ -1,7 +1,8 @@
 """A pipeline and its modules as one checked graph."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from plato_sas.api import (
@@ -10,6 +11,7 @@ from plato_sas.api import (
     ParameterDeclaration,
     PipelineStep,
     ScienceModuleSpec,
+    StageMode,
     StarPipelineSpec,
     StepInput,
     seconds,
@@ -32,13 +34,19 @@ class GraphInvalid(ValueError):
 
 @dataclass(frozen=True)
 class BoundInput:
-    """A module's input and where it comes from: an external product, or a step's output."""
+    """A module's input and where it comes from: an external product, a step's output, or the campaign before."""
 
     name: str
     optional: bool
     external: str | None = None
     step: str | None = None
+    previous: str | None = None
     output: str | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether only the pod itself can see if it is there."""
+        return self.previous is not None or (self.external is not None and self.optional)
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,13 @@ class GraphStep:
     when: Condition | None
     written_parameters: Mapping[str, int | str]
 
-    @property
+    @cached_property
     def upstream(self) -> frozenset[str]:
         """The steps it waits for: producers of its inputs and steps whose facts its `when` reads."""
         producers = frozenset(one.step for one in self.inputs if one.step is not None)
         return producers | (self.when.steps if self.when else frozenset())
 
-    @property
+    @cached_property
     def declared_parameters(self) -> dict[str, ParameterDeclaration]:
         return {one.name: one for one in self.module.parameters}
 
@@ -74,9 +82,22 @@ class Graph:
     name: str
     externals: Mapping[str, ExternalInput]
     steps: tuple[GraphStep, ...]
+    stages: StageMode = StageMode.FUSED
+
+    @cached_property
+    def _by_name(self) -> dict[str, GraphStep]:
+        return {step.name: step for step in self.steps}
 
     def step(self, name: str) -> GraphStep:
-        return next(step for step in self.steps if step.name == name)
+        return self._by_name[name]
+
+    def downstream(self, names: Iterable[str]) -> frozenset[str]:
+        """These steps and all that depend on them, however far."""
+        reached = set(names)
+        for step in self.steps:  # topological order: one pass is enough
+            if step.upstream & reached:
+                reached.add(step.name)
+        return frozenset(reached)
 
 
 def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> Graph:
@@ -106,7 +127,7 @@ def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, Sci
     if problems:
         raise GraphInvalid("PipelineInvalid", problems)
     steps = _with_conditions(where, pipeline, modules, bound)
-    return Graph(name, externals, _sorted(where, steps))
+    return Graph(name, externals, _sorted(where, steps), pipeline.stages)
 
 
 @dataclass(frozen=True)
@@ -135,19 +156,17 @@ class _Binder:
         if optional and not declared.optional:
             problems.append(f"{here}.optional: the module cannot do without this input")
         if given.external is not None:
-            if optional:
-                # Whether the file is there is known only in the pod, whose mounts are fixed by then.
-                problems.append(f"{here}.optional: an external product must be there; say false, or leave it out")
             if given.external not in self.externals:
                 problems.append(f"{here}.external: {given.external!r} is not in spec.externals")
             return BoundInput(given.name, optional, external=given.external)
         output = given.output or given.name
-        producer = self.steps.get(given.step or "")
+        field, name = ("step", given.step) if given.step is not None else ("previous", given.previous)
+        producer = self.steps.get(name or "")
         if producer is None:
-            problems.append(f"{here}.step: there is no step {given.step!r}")
+            problems.append(f"{here}.{field}: there is no step {name!r}")
         elif output not in {one.name for one in self.modules[producer.module].outputs}:
-            problems.append(f"{here}.output: step {given.step!r} has no output {output!r}")
-        return BoundInput(given.name, optional, step=given.step, output=output)
+            problems.append(f"{here}.output: step {name!r} has no output {output!r}")
+        return BoundInput(given.name, optional, step=given.step, previous=given.previous, output=output)
 
 
 def _external_problems(pipeline: str, externals: list[ExternalInput]) -> list[str]:

@@ -3,13 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from plato_sas.api import StarProcessing, StarProcessingStatus, StepState
-from plato_sas.plan.status import summarise
+from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, StepStatus
+from plato_sas.plan.ledger import MAX_MESSAGE
+from plato_sas.plan.status import Circumstances, summarise
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A Job that was not created. `final`: the same Job would be refused again, whatever changes around it."""
+    """A Job that was not created. `final`: the same Job would be refused again, whatever changes around it.
+
+    `step` is the first of its steps.
+    """
 
     step: str
     message: str
@@ -26,15 +30,17 @@ def with_refusals(
     steps = []
     for step in status.steps:
         refusal = by_step.get(step.name)
-        if refusal is not None:
-            update = {
-                "state": StepState.FAILED if refusal.final else StepState.PENDING,
-                "attempt": step.attempt if refusal.final else step.attempt - 1,
-                "reason": "JobRefused",
-                "message": refusal.message[-1024:],
-                "started_at": None,
-                "finished_at": now if refusal.final else None,
-            }
-            step = step.model_copy(update=update)
-        steps.append(step)
-    return summarise(processing, status, steps, [], None, now)
+        steps.append(step if refusal is None else _refused(step, refusal, now))
+    if not any(step.started_at for step in steps):
+        status = status.model_copy(update={"started_at": None})
+    busy = any(step.state is StepState.RUNNING for step in steps)
+    return summarise(processing, status, steps, Circumstances(busy=busy), now)
+
+
+def _refused(step: StepStatus, refusal: Refusal, now: str) -> StepStatus:
+    update: dict[str, object] = {"reason": "JobRefused", "message": refusal.message[-MAX_MESSAGE:]}
+    if refusal.final:
+        update |= {"state": StepState.FAILED, "finished_at": now}
+    elif step.state is StepState.RUNNING:
+        update |= {"state": StepState.PENDING, "attempt": step.attempt - 1, "job": None, "started_at": None}
+    return step.model_copy(update=update)

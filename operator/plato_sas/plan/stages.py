@@ -1,46 +1,76 @@
-"""A step that may start, as a stage ready to be built into a Job."""
+"""Steps that may start, as a stage ready to be built into a Job; and what a failed one left, as a salvage."""
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
 
 from plato_sas.api import StarProcessing, StepStatus, amount, seconds
-from plato_sas.jobs.names import job_name
-from plato_sas.jobs.outcome import FailureClass
-from plato_sas.jobs.stage import Owner, StageRun, StepRun
+from plato_sas.jobs.failure import FailureClass
+from plato_sas.jobs.names import job_name, salvage_name
+from plato_sas.jobs.stage import Owner, SalvageRun, StageRun, StepRun
 from plato_sas.plan.graph import BoundInput, Graph, GraphStep
 from plato_sas.stager.description import (
     FactDescription,
     InputDescription,
     OutputDescription,
+    PublishOrder,
     Stage,
     StepDescription,
 )
 
 _MEBI = 2**20
+Statuses = Mapping[str, StepStatus]
 
 
 def stage_for(
-    processing: StarProcessing, graph: Graph, step: GraphStep, number: int, statuses: dict[str, StepStatus]
+    processing: StarProcessing, graph: Graph, steps: Sequence[GraphStep], statuses: Statuses, rerun: int
 ) -> StageRun:
-    """The stage that runs one step as attempt `number`; every step upstream is final."""
-    metadata = processing.metadata
-    owner = Owner(metadata.name, metadata.namespace or "", metadata.uid or "", metadata.labels)
-    description = Stage(
-        id=job_name(owner.name, owner.uid, step.name, number),
+    """The stage that runs the steps as their next attempts; every step upstream is final or among them."""
+    owner = _owner(processing)
+    first = steps[0]
+    stage = Stage(
+        id=job_name(owner.name, owner.uid, first.name, statuses[first.name].attempt + 1),
         star=processing.spec.star,
         campaign=processing.spec.campaign,
-        steps=[_describe(processing, graph, step, number, statuses)],
+        processing=owner.uid,
+        rerun=rerun,
+        steps=[],
     )
-    run = StepRun(
+    here = frozenset(step.name for step in steps)
+    describe = _Describer(processing, graph, stage, here, statuses)
+    stage.steps.extend(describe.step(step) for step in steps)
+    return StageRun(owner, stage, tuple(_run(step, statuses[step.name]) for step in steps))
+
+
+def salvage_for(processing: StarProcessing, job: str, steps: Sequence[str], statuses: Statuses) -> SalvageRun:
+    """Publishes the steps of a Job that ended well before it failed."""
+    owner = _owner(processing)
+    # A number that no step's count of failures has reached: so a salvage is told apart from one that has failed.
+    number = 1 + max((statuses[name].retries or {}).get(FailureClass.INFRASTRUCTURE, 0) for name in steps)
+    return SalvageRun(
+        owner=owner,
+        job=salvage_name(owner.name, owner.uid, job, steps[0], number),
+        order=PublishOrder(processing.spec.campaign, processing.spec.star, job, list(steps)),
+        numbers={name: statuses[name].attempt for name in steps},
+    )
+
+
+def _owner(processing: StarProcessing) -> Owner:
+    metadata = processing.metadata
+    return Owner(metadata.name, metadata.namespace or "", metadata.uid or "", metadata.labels)
+
+
+def _run(step: GraphStep, status: StepStatus) -> StepRun:
+    module = step.module
+    return StepRun(
         name=step.name,
-        image=step.module.image,
-        command=tuple(step.module.command) if step.module.command is not None else None,
-        args=tuple(step.module.args) if step.module.args is not None else None,
-        resources=step.module.resources,
-        memory=memory(step, statuses[step.name]),
-        timeout_seconds=seconds(step.module.timeout),
+        image=module.image,
+        command=tuple(module.command) if module.command is not None else None,
+        args=tuple(module.args) if module.args is not None else None,
+        resources=module.resources,
+        memory=memory(step, status),
+        timeout_seconds=seconds(module.timeout),
     )
-    return StageRun(owner, description, (run,), number)
 
 
 def memory(step: GraphStep, status: StepStatus) -> str:
@@ -64,45 +94,69 @@ def seed(star: str, step: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{star}/{step}".encode()).digest()[:4], "big")
 
 
-def present(one: BoundInput, statuses: dict[str, StepStatus]) -> bool:
-    """Whether an input exists, its producer being final. External products are stage-in's to verify."""
+def present(one: BoundInput, statuses: Statuses) -> bool:
+    """Whether an input exists, its producer being final. What comes from outside is stage-in's to verify."""
     if one.step is None:
         return True
     status = statuses[one.step]
     return status.state.published and one.output not in (status.missing or [])
 
 
-def _describe(
-    processing: StarProcessing, graph: Graph, step: GraphStep, number: int, statuses: dict[str, StepStatus]
-) -> StepDescription:
-    spec = processing.spec
-    module = step.module
-    return StepDescription(
-        name=step.name,
-        module=step.module_name,
-        version=module.version,
-        image=module.image,
-        command=module.command,
-        args=module.args,
-        attempt=number,
-        seed=seed(spec.star, step.name),
-        parameters=step.parameters(spec.parameters.get(step.name, {})),
-        inputs=[_input(processing, graph, one) for one in step.inputs if present(one, statuses)],
-        outputs=[OutputDescription(one.name, one.file_name, one.optional) for one in module.outputs],
-        facts=[FactDescription(one.name, one.type.value) for one in module.facts],
-    )
+class _Describer:
+    """Describes the steps of one stage."""
 
+    def __init__(
+        self, processing: StarProcessing, graph: Graph, stage: Stage, here: frozenset[str], statuses: Statuses
+    ) -> None:
+        self._spec = processing.spec
+        self._graph = graph
+        self._stage = stage
+        self._here = here
+        self._statuses = statuses
 
-def _input(processing: StarProcessing, graph: Graph, one: BoundInput) -> InputDescription:
-    spec = processing.spec
-    if one.external is not None:
-        override = spec.inputs.get(one.external)
-        template = override.path if override and override.path else graph.externals[one.external].path
-        path = template.replace("{star}", spec.star).replace("{campaign}", spec.campaign)
-        return InputDescription(one.name, "inputs", path, sha256=override.sha256 if override else None)
-    assert one.step is not None
-    assert one.output is not None
-    outputs = {output.name: output for output in graph.step(one.step).module.outputs}
-    folder = f"{spec.campaign}/{spec.star}/{one.step}"
-    path = f"{folder}/{outputs[one.output].file_name}"
-    return InputDescription(one.name, "products", path, producer=folder, output=one.output)
+    def step(self, step: GraphStep) -> StepDescription:
+        module, spec = step.module, self._spec
+        forced = spec.rerun is not None and step.name in (spec.rerun.from_steps or [])
+        return StepDescription(
+            name=step.name,
+            module=step.module_name,
+            version=module.version,
+            image=module.image,
+            command=module.command,
+            args=module.args,
+            attempt=self._statuses[step.name].attempt + 1,
+            seed=seed(spec.star, step.name),
+            parameters=step.parameters(spec.parameters.get(step.name, {})),
+            inputs=[found for one in step.inputs if (found := self._input(one)) is not None],
+            outputs=[OutputDescription(one.name, one.file_name, one.optional) for one in module.outputs],
+            facts=[FactDescription(one.name, one.type.value) for one in module.facts],
+            forced=self._stage.rerun if forced else None,
+        )
+
+    def _input(self, one: BoundInput) -> InputDescription | None:
+        """None for an input that is known to be absent."""
+        spec = self._spec
+        if one.external is not None:
+            override = spec.inputs.get(one.external)
+            template = override.path if override and override.path else self._graph.externals[one.external].path
+            path = template.replace("{star}", spec.star).replace("{campaign}", spec.campaign)
+            expected = override.sha256 if override else None
+            return InputDescription(one.name, "inputs", path, sha256=expected, optional=one.optional, late=one.late)
+        producer = one.step or one.previous
+        assert producer is not None
+        assert one.output is not None
+        outputs = {output.name: output for output in self._graph.step(producer).module.outputs}
+        file = outputs[one.output].file_name
+        if producer in self._here and one.previous is None:
+            path = f"{self._stage.attempt_folder}/{producer}/{file}"
+            return InputDescription(one.name, "products", path, output=one.output, made_by=producer)
+        if one.previous is None and not present(one, self._statuses):
+            return None
+        campaign = spec.campaign if one.previous is None else spec.previous_campaign
+        if campaign is None:
+            return None
+        folder = f"{campaign}/{spec.star}/{producer}"
+        return InputDescription(
+            one.name, "products", f"{folder}/{file}", producer=folder, output=one.output,
+            optional=one.optional and one.late, late=one.late,
+        )  # fmt: skip

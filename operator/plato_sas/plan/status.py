@@ -1,6 +1,8 @@
 """The star as a whole, derived from its steps; conditions as the API conventions want them."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from plato_sas.api import (
@@ -12,11 +14,15 @@ from plato_sas.api import (
     StepState,
     StepStatus,
 )
+from plato_sas.plan.control import CANCELLED, DEADLINE_EXCEEDED
 
 ACCEPTED = "Accepted"
 COMPLETE = "Complete"
 _MAX_MESSAGE = 2048
 _MAX_STEP = 64
+# All steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
+_MAX_MESSAGES = 5000
+_UNDER_WAY = frozenset({StepState.RUNNING, StepState.PUBLISHING})
 
 
 def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
@@ -34,22 +40,35 @@ def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], n
     )
 
 
+@dataclass(frozen=True)
+class Circumstances:
+    """What the star's state depends on beside its steps.
+
+    `problems` of its spec; reason and message of what it waits for; whether a Job of it is under way.
+    """
+
+    problems: tuple[str, ...] = ()
+    waiting: tuple[str, str] | None = None
+    busy: bool = False
+
+
 def summarise(
     processing: StarProcessing,
     status: StarProcessingStatus,
     steps: Sequence[StepStatus],
-    problems: Sequence[str],
-    waiting: tuple[str, str] | None,
+    circumstances: Circumstances,
     now: str,
 ) -> StarProcessingStatus:
     """Everything in the status that follows from the steps."""
-    state = _state(processing.spec.desired_state, steps, problems)
+    problems, waiting = circumstances.problems, circumstances.waiting
+    steps = _bounded(steps)
+    state = _state(processing.spec.desired_state, steps, circumstances)
     shown = (
         [step.name for step in steps if step.state is StepState.FAILED]
         if state is StarState.FAILED
-        else [step.name for step in steps if step.state is StepState.RUNNING]
+        else [step.name for step in steps if step.state in _UNDER_WAY]
     )
-    final = sum(step.state.final for step in steps)
+    done = sum(step.state.final or step.state is StepState.PUBLISHING for step in steps)
     reason, message = _explain(state, steps, problems, waiting)
     if problems:
         told = _shortened("; ".join(problems), _MAX_MESSAGE)
@@ -63,8 +82,8 @@ def summarise(
         update={
             "state": state,
             "observed_generation": processing.metadata.generation,
-            "steps": list(steps),
-            "progress": f"{final}/{len(steps)}",
+            "steps": steps,
+            "progress": f"{done}/{len(steps)}",
             "step": _shortened(",".join(shown), _MAX_STEP) or None,
             "conditions": conditions,
             "started_at": status.started_at or (min(begun) if begun else None),
@@ -73,17 +92,42 @@ def summarise(
     )
 
 
-def _state(desired: DesiredState, steps: Sequence[StepStatus], problems: Sequence[str]) -> StarState:
+def _bounded(steps: Sequence[StepStatus]) -> list[StepStatus]:
+    """The steps with messages that are short enough together; the end of each says most."""
+    told = [step for step in steps if step.message]
+    if sum(_size(step.message or "") for step in told) <= _MAX_MESSAGES:
+        return list(steps)
+    share = _MAX_MESSAGES // len(told)
+    return [step.model_copy(update={"message": _end(step.message, share)}) if step.message else step for step in steps]
+
+
+def _size(text: str) -> int:
+    """Bytes in the status."""
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+
+
+def _end(text: str, limit: int) -> str:
+    """The end of a text that is too large."""
+    if _size(text) <= limit:
+        return text
+    kept = text[-limit:]
+    while _size(kept) > limit - 3:
+        kept = kept[max(1, len(kept) // 16) :]
+    return f"...{kept}"
+
+
+def _state(desired: DesiredState, steps: Sequence[StepStatus], circumstances: Circumstances) -> StarState:
     states = {step.state for step in steps}
     if all(state.final for state in states):
         if StepState.CANCELLED in states:
-            return StarState.CANCELLED
+            late = any(step.reason == DEADLINE_EXCEEDED for step in steps if step.state is StepState.CANCELLED)
+            return StarState.FAILED if late else StarState.CANCELLED
         return StarState.FAILED if StepState.FAILED in states else StarState.SUCCEEDED
-    if StepState.RUNNING in states:
+    if circumstances.busy:
         return StarState.RUNNING
     if desired is DesiredState.SUSPEND:
         return StarState.SUSPENDED
-    if problems and not any(step.attempt for step in steps):
+    if circumstances.problems and not any(step.attempt for step in steps):
         return StarState.REJECTED
     return StarState.RUNNING if any(step.attempt for step in steps) else StarState.PENDING
 
@@ -95,11 +139,14 @@ def _explain(
         case StarState.SUCCEEDED:
             return "AllStepsFinished", ""
         case StarState.FAILED:
+            late = [step for step in steps if step.state is StepState.CANCELLED]
+            if late:
+                return DEADLINE_EXCEEDED, late[0].message or ""
             failed = [step for step in steps if step.state is StepState.FAILED]
             told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
             return "StepFailed", _shortened("; ".join(told), _MAX_MESSAGE)
         case StarState.CANCELLED:
-            return "Cancelled", "spec.desiredState is Cancel"
+            return CANCELLED
         case StarState.SUSPENDED:
             return "Suspended", "spec.desiredState is Suspend"
         case StarState.REJECTED:
@@ -136,4 +183,9 @@ def with_condition(
 
 
 def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    if _size(text) <= limit:
+        return text
+    kept = text[:limit]
+    while _size(kept) > limit - 3:
+        kept = kept[: -max(1, len(kept) // 16)]
+    return f"{kept}..."

@@ -1,0 +1,213 @@
+"""One Job of a star as observed: how far each of its steps has come."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from plato_sas.jobs import names
+from plato_sas.jobs.failure import Failure, classify
+from plato_sas.jobs.pods import (
+    Document,
+    container_statuses,
+    messages,
+    newest,
+    pod_started,
+    start_problem,
+    succeeded,
+    terminal,
+)
+from plato_sas.stager.messages import Published, PublishedStep, StagedIn, Withheld, parse_published, parse_staged_in
+
+T = TypeVar("T")
+
+
+class AttemptState(StrEnum):
+    """An attempt's Job as a whole."""
+
+    ACTIVE = "Active"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """When a step's container began and ended, as far as it has."""
+
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One Job of a star. `numbers`: its steps in order, with their attempt numbers.
+
+    A salvage has run nothing: its steps ended well in an earlier Job.
+    """
+
+    job: str
+    numbers: Mapping[str, int]
+    state: AttemptState
+    salvage: int = 0  # which salvage of its steps it is, from 1
+    begun: Mapping[str, StepTimes] = field(default_factory=dict)
+    ended: frozenset[str] = frozenset()  # steps whose module ended with exit code 0
+    published: Mapping[str, PublishedStep] = field(default_factory=dict)
+    withheld: Mapping[str, Withheld] = field(default_factory=dict)
+    reused: Mapping[str, PublishedStep] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
+    created_at: str = ""
+    started_at: str | None = None
+    finished_at: str | None = None
+    waiting: tuple[str, str] | None = None  # reason and message of what holds the pod up
+    pod: str | None = None
+    pod_started_at: str | None = None
+    pod_deadline: int | None = None  # seconds from its start
+    leaving: bool = False  # it is being deleted
+
+    @property
+    def active(self) -> bool:
+        return self.state is AttemptState.ACTIVE
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The steps that stage-in or publish has said something about."""
+        return frozenset(self.published.keys() | self.withheld.keys() | self.reused.keys())
+
+    @property
+    def current(self) -> str | None:
+        """The step that runs, or runs next; None once all have ended."""
+        return next((step for step in self.numbers if step not in self.ended), None)
+
+
+def finished(job: Document) -> bool:
+    """Whether the Job controller has declared the Job complete or failed."""
+    return _declared(job) is not AttemptState.ACTIVE
+
+
+def settled(job: Document, pods: Iterable[Document]) -> bool:
+    """Whether the pods in hand agree with the Job: if not, they are older than it and must be asked for."""
+    match _declared(job):
+        case AttemptState.SUCCEEDED:
+            return any(map(succeeded, pods))
+        case AttemptState.FAILED:
+            pod = newest(pods)
+            return pod is not None and terminal(pod)
+        case AttemptState.ACTIVE:
+            return True
+
+
+def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
+    """An attempt from its Job and the pod it made.
+
+    A Job makes one pod, whose end is the Job's: the Job controller declares it a second or two later. A finished Job
+    without a pod that finished so is reported as lost; whoever calls must have looked for the pod.
+    """
+    metadata = job["metadata"]
+    pod = newest(pods)
+    state = _state(job, pod)
+    numbers = names.annotated_steps(metadata.get("annotations", {}).get(names.STEPS_ANNOTATION, ""))
+    status = job.get("status", {})
+    common: dict[str, Any] = {
+        "job": metadata["name"],
+        "numbers": numbers,
+        "state": state,
+        "salvage": names.salvage_number(job["metadata"]["name"]) if _is_salvage(job) else 0,
+        "begun": _begun(pod),
+        "ended": _ended(pod),
+        "created_at": metadata.get("creationTimestamp", ""),
+        "started_at": status.get("startTime"),
+        "leaving": "deletionTimestamp" in metadata,
+        "pod": pod["metadata"]["name"] if pod is not None else None,
+        "pod_started_at": pod_started(pod) if pod is not None else None,
+        "pod_deadline": pod["spec"].get("activeDeadlineSeconds") if pod is not None else None,
+    }
+    told = messages(pod) if pod is not None else {}
+    staged = parse_staged_in(told.get(names.STAGE_IN, "")) or StagedIn()
+    if state is AttemptState.ACTIVE:
+        return Attempt(waiting=_waiting(pod) if pod is not None else None, inputs=staged.inputs, **common)
+    report = parse_published(told.get(names.PUBLISH, ""))
+    found = Attempt(
+        finished_at=_finished_at(job, pod),
+        inputs=staged.inputs,
+        reused=_of(numbers, staged.reused),
+        published=_of(numbers, (report or Published()).steps),
+        withheld=_of(numbers, (report or Published()).failed),
+        **common,
+    )
+    return found if found.told or report is not None else replace(found, failure=classify(job, pod))
+
+
+def _of(numbers: Mapping[str, int], told: Mapping[str, T]) -> dict[str, T]:
+    """What was told of the Job's own steps."""
+    return {name: one for name, one in told.items() if name in numbers}
+
+
+def _is_salvage(job: Document) -> bool:
+    return not job["spec"]["template"]["spec"].get("initContainers")
+
+
+def _declared(job: Document) -> AttemptState:
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition["status"] == "True":
+            if condition["type"] == "Complete":
+                return AttemptState.SUCCEEDED
+            if condition["type"] == "Failed":
+                return AttemptState.FAILED
+    return AttemptState.ACTIVE
+
+
+def _state(job: Document, pod: Document | None) -> AttemptState:
+    declared = _declared(job)
+    if declared is AttemptState.ACTIVE and pod is not None and terminal(pod):
+        return AttemptState.SUCCEEDED if succeeded(pod) else AttemptState.FAILED
+    return declared
+
+
+def _begun(pod: Document | None) -> dict[str, StepTimes]:
+    found = {}
+    for container in container_statuses(pod):
+        step = names.container_step(str(container["name"]))
+        if step is None:
+            continue
+        state = container.get("state", {})
+        if "running" in state:
+            found[step] = StepTimes(state["running"].get("startedAt"))
+        elif "terminated" in state:
+            found[step] = StepTimes(state["terminated"].get("startedAt"), state["terminated"].get("finishedAt"))
+    return found
+
+
+def _ended(pod: Document | None) -> frozenset[str]:
+    steps = (
+        names.container_step(str(container["name"]))
+        for container in container_statuses(pod)
+        if container.get("state", {}).get("terminated", {}).get("exitCode") == 0
+    )
+    return frozenset(step for step in steps if step is not None)
+
+
+def _finished_at(job: Document, pod: Document | None) -> str | None:
+    ends = [
+        container["state"]["terminated"].get("finishedAt")
+        for container in container_statuses(pod)
+        if "terminated" in container.get("state", {})
+    ]
+    known = [str(one) for one in ends if one]
+    if known:
+        return max(known)
+    status = job.get("status", {})
+    if "completionTime" in status:
+        return str(status["completionTime"])
+    times = [str(c["lastTransitionTime"]) for c in status.get("conditions", []) if c["type"] == "Failed"]
+    return times[0] if times else None
+
+
+def _waiting(pod: Document) -> tuple[str, str] | None:
+    problem = start_problem(pod)
+    if problem is not None:
+        return problem[1:]
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("reason", "Unschedulable")), str(condition.get("message", ""))
+    return None

@@ -1,0 +1,35 @@
+"""The steps' states while what was observed is brought into them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from plato_sas.api import Facts, StepStatus
+from plato_sas.jobs.attempt import Attempt
+
+MAX_MESSAGE = 1024
+
+
+@dataclass
+class Ledger:
+    """Mutable, for the length of one decision."""
+
+    steps: dict[str, StepStatus]
+    facts: dict[str, Facts]
+    inputs: dict[str, str]
+    in_flight: set[str] = field(default_factory=set)  # steps of an active Job
+    recorded: list[Attempt] = field(default_factory=list)  # finished, and in the status already: may go
+    stray: list[Attempt] = field(default_factory=list)  # active, though nobody waits for them
+
+    def update(self, name: str, **fields: object) -> None:
+        """Change fields of a step."""
+        self.steps[name] = self.steps[name].model_copy(update=fields)
+
+
+def parse_time(text: str) -> datetime:
+    """A Kubernetes timestamp (RFC 3339)."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Seconds from one timestamp to another."""
+    return (parse_time(later) - parse_time(earlier)).total_seconds()

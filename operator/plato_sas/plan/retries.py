@@ -1,0 +1,64 @@
+"""Whether a failed step is tried again, and when: each class of failure has its own budget."""
+
+from datetime import timedelta
+
+from plato_sas.api import StepState, StepStatus
+from plato_sas.jobs.failure import Failure, FailureClass
+from plato_sas.plan.graph import GraphStep
+from plato_sas.plan.ledger import MAX_MESSAGE, parse_time
+from plato_sas.plan.stages import can_grow
+
+# Retries that the module is not to blame for, and the first pause before one of each class (seconds).
+INFRASTRUCTURE_RETRIES = 5
+_FIRST_PAUSE = {
+    FailureClass.TEMPORARY: 10.0,
+    FailureClass.INFRASTRUCTURE: 2.0,
+    FailureClass.OUT_OF_MEMORY: 0.0,
+}
+_LONGEST_PAUSE = 300.0
+
+
+def after_failure(
+    step: GraphStep, status: StepStatus, failure: Failure, at: str, again: StepState = StepState.PENDING
+) -> StepStatus:
+    """The step's status after a failed attempt: `again` if its class has budget left, else Failed."""
+    retries = dict(status.retries or {})
+    may = _may_retry(step, status, failure)
+    if may:
+        retries[failure.kind] = retries.get(failure.kind, 0) + 1
+    return status.model_copy(
+        update={
+            "state": again if may else StepState.FAILED,
+            "reason": failure.reason[:64],
+            # The end of a log says more than its beginning.
+            "message": failure.message[-MAX_MESSAGE:] or None,
+            "exit_code": failure.exit_code,
+            "retries": retries or None,
+            "finished_at": failure.finished_at or at,
+        }
+    )
+
+
+def _may_retry(step: GraphStep, status: StepStatus, failure: Failure) -> bool:
+    made = (status.retries or {}).get(failure.kind, 0)
+    match failure.kind:
+        case FailureClass.SCIENCE:
+            return False
+        case FailureClass.TEMPORARY:
+            return made < step.module.retry.temporary
+        case FailureClass.OUT_OF_MEMORY:
+            return can_grow(step, status)
+        case FailureClass.INFRASTRUCTURE:
+            return made < INFRASTRUCTURE_RETRIES
+
+
+def pause_left(status: StepStatus, now: str) -> float:
+    """Seconds until a step's next attempt may begin; 0 if it may now. The pause doubles with each retry."""
+    if not status.retries or status.finished_at is None:
+        return 0.0
+    pauses = [
+        min(_LONGEST_PAUSE, _FIRST_PAUSE[FailureClass(kind)] * 2 ** (count - 1))
+        for kind, count in status.retries.items()
+    ]
+    due = parse_time(status.finished_at) + timedelta(seconds=max(pauses))
+    return max(0.0, (due - parse_time(now)).total_seconds())
