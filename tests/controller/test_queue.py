@@ -124,3 +124,18 @@ def test_a_key_that_failed_comes_again() -> None:
         assert await asyncio.wait_for(queue.get(), 5) == "a"
 
     asyncio.run(scenario())
+
+
+def test_a_key_that_comes_again_and_again_does_not_starve_the_others() -> None:
+    async def scenario() -> None:
+        queue, worked = WorkQueue(), list[str]()
+        for key in ("busy", "a", "b"):
+            queue.add(key)
+        while len(worked) < 6:
+            key = await queue.get()
+            queue.add("busy")
+            worked.append(key)
+            queue.done(key)
+        assert worked == ["busy", "a", "b", "busy", "busy", "busy"]
+
+    asyncio.run(scenario())

@@ -1,5 +1,7 @@
 """Settings from the environment; an error names its variable."""
 
+from pathlib import Path
+
 import pytest
 
 from plato_sas.controller.settings import SettingInvalid, Settings
@@ -32,6 +34,12 @@ def test_a_variable_that_is_needed_is_named(name: str) -> None:
         ("PLATO_SAS_USER", "0", "0 is less than 1"),
         ("PLATO_SAS_RESYNC_SECONDS", "1", "1 is less than 10"),
         ("PLATO_SAS_NODE_SELECTOR", "disk=fast,zone", "'zone' is not of the form key=value"),
+        ("PLATO_SAS_STAR_TTL_SECONDS", "-1", "-1 is less than 0"),
+        ("PLATO_SAS_MAX_STEPS_PER_STAGE", "17", "17 is more than 16"),
+        ("PLATO_SAS_LOG_MAX_BYTES", "100", "100 is less than 4096"),
+        ("PLATO_SAS_KEEP_LOGS", "yes", "'yes' is neither true nor false"),
+        ("PLATO_SAS_ARCHIVE", "", "'' is neither true nor false"),
+        ("PLATO_SAS_PRODUCTS", "products", "'products' is no absolute path"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(name: str, value: str, told: str) -> None:
@@ -54,6 +62,27 @@ def test_lists_and_pairs() -> None:
     assert settings.site.node_selector == (("disk", "fast"), ("zone", ""))
     assert settings.site.priority_class == "low"
     assert settings.workers == 3
+
+
+def test_a_pod_has_one_identity_and_another_process_another() -> None:
+    pod = NEEDED | {"POD_ID": "operator-abc", "PLATO_SAS_POD_UID": "1234"}
+    assert Settings.from_environment(pod).identity == "operator-abc_1234"
+    assert Settings.from_environment(NEEDED | {"POD_ID": "operator-abc"}).identity == "operator-abc"
+    assert Settings.from_environment(NEEDED).identity != Settings.from_environment(NEEDED).identity
+
+
+@pytest.mark.parametrize(("logs", "archive", "needed"), [("true", "false", True), ("false", "false", False)])
+def test_the_products_volume_is_looked_for_where_it_is_needed(
+    tmp_path: Path, logs: str, archive: str, needed: bool
+) -> None:
+    variables = NEEDED | {"PLATO_SAS_KEEP_LOGS": logs, "PLATO_SAS_ARCHIVE": archive}
+    Settings.from_environment(variables | {"PLATO_SAS_PRODUCTS": str(tmp_path)}).check_volume()
+    absent = Settings.from_environment(variables | {"PLATO_SAS_PRODUCTS": str(tmp_path / "absent")})
+    if needed:
+        with pytest.raises(SettingInvalid, match=r"^PLATO_SAS_PRODUCTS: '.*absent' is no folder; mount"):
+            absent.check_volume()
+    else:
+        absent.check_volume()
 
 
 def test_variables_of_others_do_not_matter() -> None:

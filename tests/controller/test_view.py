@@ -2,31 +2,36 @@
 
 from typing import Any
 
-from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING
-from plato_sas.controller.view import View
+import pytest
+
+from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, Kind
+from plato_sas.controller.view import View, decisive
 from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
 
 Document = dict[str, Any]
 
 
 def star(
-    name: str, version: int = 1, uid: str = "u1", folder: str | None = None, revision: str | None = None
+    name: str, version: int = 1, uid: str = "", folder: str | None = None, revision: str | None = None
 ) -> Document:
     status = {"status": {"revision": revision}} if revision else {}
     return {
-        "metadata": {"name": name, "uid": uid, "resourceVersion": str(version)},
+        "metadata": {"name": name, "uid": uid or name, "resourceVersion": str(version)},
         "spec": {"star": folder or name, "campaign": "q1"},
     } | status
 
 
-def job(name: str, of: str, version: int = 1, uid: str = "j1") -> Document:
+def job(name: str, of: str, version: int = 1, uid: str = "") -> Document:
     labels = {PROCESSING_LABEL: label_value(of)}
-    return {"metadata": {"name": name, "uid": uid, "resourceVersion": str(version), "labels": labels}}
+    return {
+        "metadata": {"name": name, "uid": uid or name, "resourceVersion": str(version), "labels": labels},
+        "spec": {"template": {"spec": {}}},
+    }
 
 
 def pod(name: str, of_job: str, of: str, version: int = 1) -> Document:
     labels = {PROCESSING_LABEL: label_value(of), JOB_NAME_LABEL: of_job}
-    return {"metadata": {"name": name, "uid": name, "resourceVersion": str(version), "labels": labels}}
+    return {"metadata": {"name": name, "uid": name, "resourceVersion": str(version), "labels": labels}, "spec": {}}
 
 
 def named(items: list[Document]) -> list[str]:
@@ -99,7 +104,7 @@ def test_what_came_after_the_list_was_begun_is_no_ghost() -> None:
     view = View()
     view.put(PROCESSING, star("a"))
     view.put(JOB, job("gone", "a"))
-    before = view.names(JOB)
+    before = view.known(JOB)
     view.put(JOB, job("just-made", "a"))
     view.replace(JOB, [], before)
     assert named(view.jobs_of("a")) == ["just-made"]
@@ -129,3 +134,54 @@ def test_a_star_made_anew_for_another_folder_leaves_the_old_one() -> None:
     view.put(PROCESSING, star("b", 2, folder="KIC1"))
     view.put(PROCESSING, star("a", 3, uid="new", folder="KIC2"))
     assert view.rivals("b") == []
+
+
+def test_what_is_said_of_an_object_after_its_deletion_is_old() -> None:
+    """The answer to our own write may come after the watch's word of the deletion."""
+    view = View()
+    view.put(PROCESSING, star("a", 1))
+    view.drop(PROCESSING, star("a", 3))
+    assert view.put(PROCESSING, star("a", 2)) == set()
+    assert view.processing("a") is None
+    assert view.put(PROCESSING, star("a", 4, uid="new")) == {"a"}
+
+
+def test_the_word_of_a_deletion_may_come_first() -> None:
+    view = View()
+    view.put(PROCESSING, star("a"))
+    view.drop(JOB, job("j", "a", 3))
+    assert view.put(JOB, job("j", "a", 2)) == set()
+    assert view.jobs_of("a") == []
+
+
+def test_a_relist_does_not_drop_what_was_made_anew_meanwhile() -> None:
+    view = View()
+    view.put(PROCESSING, star("a", 1, uid="old"))
+    before = view.known(PROCESSING)
+    view.drop(PROCESSING, star("a", 2, uid="old"))
+    view.put(PROCESSING, star("a", 3, uid="new"))
+    view.replace(PROCESSING, [], before)
+    assert view.processing("a") == star("a", 3, uid="new")
+
+
+def test_the_revisions_that_stars_name() -> None:
+    view = View()
+    view.put(PROCESSING, star("a", revision="r1"))
+    view.put(PROCESSING, star("b", revision="r1"))
+    view.put(PROCESSING, star("c"))
+    assert view.revisions() == {"r1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        (PROCESSING, {}, True),
+        (JOB, {"active": 1}, False),
+        (JOB, {"conditions": [{"type": "Complete", "status": "True"}]}, True),
+        (JOB, {"conditions": [{"type": "Failed", "status": "False"}]}, False),
+        (POD, {"phase": "Running"}, False),
+        (POD, {"phase": "Failed"}, True),
+    ],
+)
+def test_what_has_to_be_looked_at_now(kind: Kind, status: Document, expected: bool) -> None:
+    assert decisive(kind, {"metadata": {"name": "x"}, "status": status}) is expected

@@ -112,3 +112,16 @@ def test_stars_that_have_jobs_after_a_restart_keep_their_slots_even_beyond_the_l
     assert not gate.acquire("c", rank("c"))
     gate.release("b")
     assert gate.acquire("c", rank("c"))
+
+
+def test_nobody_waits_behind_a_star_that_cannot_take_its_turn() -> None:
+    gate, woken = window(1)
+    gate.acquire("a", rank("a"))
+    gate.acquire("urgent", rank("urgent", priority=9))
+    gate.acquire("b", rank("b"))
+    gate.release("a")
+    gate.withdraw("urgent")
+    assert woken[-1] == "b"
+    assert gate.acquire("b", rank("b"))
+    gate.withdraw("b")
+    assert gate.holds("b"), "what one has one keeps"

@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,6 +158,13 @@ def wait_for_state(name: str, state: str) -> None:
     inside("wait", condition, f"starprocessing/{name}", "--timeout=120s", timeout=130)
 
 
+def wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} is not there"
+        time.sleep(0.2)
+
+
 def restart_operator() -> None:
     inside("rollout", "restart", OPERATOR)
     inside("rollout", "status", OPERATOR, "--timeout=120s", timeout=130)
@@ -183,13 +192,13 @@ def test_operator_works_with_its_role(namespace: None) -> None:
     start("one", "quick")
     wait_for_state("one", "Succeeded")
     (job,) = items("jobs", "--selector=plato-sas.io/processing=one")
-    inside(
-        "wait",
-        "--for=jsonpath={.spec.ttlSecondsAfterFinished}",
-        f"job/{job['metadata']['name']}",
-        "--timeout=60s",
-        timeout=70,
-    )
+    log = FOLDERS / "products" / "q1" / "one" / ".logs" / f"{job['metadata']['name']}.log"
+    wait_for_file(log)
+    assert "container=step-only" in log.read_text()
+    assert log.stat().st_uid == 10001
+    (lease,) = items("leases")
+    (pod,) = items("pods", "--selector=app.kubernetes.io/component=operator")
+    assert lease["spec"]["holderIdentity"] == f"{pod['metadata']['name']}_{pod['metadata']['uid']}"
     assert len(items("controllerrevisions", "--selector=app.kubernetes.io/managed-by=plato-sas-operator")) == 1
 
     start("two", "long")
@@ -213,13 +222,16 @@ def test_operator_may_do_nothing_else(namespace: None) -> None:
     helm("install", RELEASE, str(manifests.CHART))
     assert allowed("create", "jobs.batch")
     assert allowed("patch", "starprocessings.plato-sas.io", "status")
+    assert allowed("get", "pods", "log")
     assert not allowed("create", "pods", "exec")
     for verb, resource in (
         ("get", "secrets"),
         ("create", "pods"),
         ("delete", "pods"),
         ("patch", "starprocessings.plato-sas.io"),
-        ("delete", "starprocessings.plato-sas.io"),
+        ("create", "starprocessings.plato-sas.io"),
+        ("get", "leases.coordination.k8s.io"),  # but its own
+        ("delete", "leases.coordination.k8s.io"),
         ("create", "rolebindings.rbac.authorization.k8s.io"),
         ("list", "namespaces"),
         ("list", "customresourcedefinitions.apiextensions.k8s.io"),
@@ -236,6 +248,6 @@ def test_uninstall_leaves_the_crds_alone(namespace: None) -> None:
     inside(
         "wait", "--for=delete", "pod", f"--selector=app.kubernetes.io/instance={RELEASE}", "--timeout=60s", timeout=70
     )
-    assert everything() == before
+    assert everything() == before | {"Lease/plato-sas-operator"}
     crds = items("customresourcedefinitions", "--selector=app.kubernetes.io/part-of=plato-sas")
     assert {crd["spec"]["names"]["kind"] for crd in crds} == {"StarProcessing", "StarPipeline", "ScienceModule"}

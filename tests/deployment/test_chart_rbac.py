@@ -8,12 +8,16 @@ import pytest
 
 from plato_sas import controller
 from plato_sas.controller import resources
+from plato_sas.controller.lease import LEASE
 from plato_sas.controller.resources import WATCHED, Kind
 
 Permission = tuple[str, str, str]  # API group, resource, verb
 Document = dict[str, Any]
 
-_VERBS = {"list", "get", "create", "patch", "delete"}
+KINDS = {name: value for name, value in {**vars(resources), "LEASE": LEASE}.items() if isinstance(value, Kind)}
+# KubeClient's methods, each a verb; `stream` reads.
+_VERBS = {"list": "list", "get": "get", "create": "create", "patch": "patch", "delete": "delete", "stream": "get"}
+_SUBRESOURCE = {"patch": 3, "stream": 2}  # which argument it is
 _CLIENTS = {"_client", "client"}
 
 
@@ -33,11 +37,12 @@ def requests(source: Path) -> set[Permission]:
             continue
         kind = node.args[0]
         assert isinstance(kind, ast.Name), f"{source.name}:{node.lineno}: the kind is not a plain name"
-        given = [*node.args[3:], *(word.value for word in node.keywords if word.arg == "subresource")]
+        place = _SUBRESOURCE.get(node.func.attr, len(node.args))
+        given = [*node.args[place : place + 1], *(one.value for one in node.keywords if one.arg == "subresource")]
         subresources = [str(value.value) for value in given if isinstance(value, ast.Constant)]
         # A loop's variable `kind` goes through all that is watched.
-        kinds = WATCHED if kind.id == "kind" else (getattr(resources, kind.id),)
-        found |= {permission(one, node.func.attr, *subresources) for one in kinds}
+        kinds = WATCHED if kind.id == "kind" else (KINDS[kind.id],)
+        found |= {permission(one, _VERBS[node.func.attr], *subresources) for one in kinds}
     return found
 
 
@@ -59,6 +64,8 @@ def role(documents: list[Document], name: str) -> Document:
 def test_role_equals_the_requests_made(defaults: list[Document]) -> None:
     folder = Path(controller.__file__).parent
     made = set().union(*(requests(path) for path in folder.glob("*.py")))
+    assert permission(LEASE, "patch") in made
+    assert permission(resources.POD, "get", "log") in made
     assert permission(resources.PROCESSING, "patch", "status") in made
     assert permission(resources.JOB, "create") in made
     # kopf lists and watches these.
@@ -70,6 +77,21 @@ def test_nothing_is_granted_by_wildcard_or_name(defaults: list[Document]) -> Non
     for document in defaults:
         if document["kind"] == "Role":
             assert not any("*" in part for entry in granted(document) for part in entry)
+
+
+def test_only_its_own_lease_can_be_read_or_written(render: Any, defaults: list[Document]) -> None:
+    for documents, name in ((defaults, "plato-sas-operator"), (render("fullnameOverride=other"), "other-operator")):
+        rules = [rule for rule in role(documents, name)["rules"] if rule["apiGroups"] == [LEASE.group]]
+        assert {tuple(rule["verbs"]): rule.get("resourceNames") for rule in rules} == {
+            ("create",): None,
+            ("get", "patch"): [name],
+        }
+
+
+def test_without_logs_no_log_can_be_read(render: Any) -> None:
+    logs = permission(resources.POD, "get", "log")
+    assert logs in granted(role(render(), "plato-sas-operator"))
+    assert logs not in granted(role(render("controller.logs.keep=false"), "plato-sas-operator"))
 
 
 def test_nothing_is_cluster_wide(render: Any, defaults: list[Document]) -> None:

@@ -26,7 +26,7 @@ def names(documents: list[Document]) -> set[tuple[str, str]]:
 
 def environment(documents: list[Document]) -> dict[str, str]:
     (container,) = one(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
-    fields = {"metadata.namespace": "plato", "metadata.name": "the-pod"}
+    fields = {"metadata.namespace": "plato", "metadata.name": "the-pod", "metadata.uid": "the-uid"}
     return {
         entry["name"]: entry["value"] if "value" in entry else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
         for entry in container["env"]
@@ -57,6 +57,9 @@ def test_packaged_chart_holds_the_crds(tmp_path: Any) -> None:
         ("controller.workers=many", r"/controller/workers.*want integer"),
         ("controller.maxActveStars=3", r"/controller.*'maxActveStars' not allowed"),
         ("controller.resyncSeconds=1", r"/controller/resyncSeconds.*minimum"),
+        ("controller.maxStepsPerStage=17", r"/controller/maxStepsPerStage.*maximum"),
+        ("controller.logs.maxBytes=1", r"/controller/logs/maxBytes.*minimum"),
+        ("controller.logs.keep=perhaps", r"/controller/logs/keep.*want boolean"),
         ("modules.user=0", r"/modules/user.*minimum"),
         ("modules.nodeSelector.zone=a\\,b", r"/modules/nodeSelector/zone.*does not match"),
         ("images.operator.digest=latest", r"/images/operator/digest.*does not match"),
@@ -145,7 +148,7 @@ def test_optional_objects_can_be_left_out(render: Any) -> None:
 def test_default_settings_are_the_operators_own(defaults: list[Document]) -> None:
     settings = Settings.from_environment(environment(defaults))
     stager = "localhost/plato-sas/stager:0.1.0"
-    assert settings == Settings(namespace="plato", site=Site(stager_image=stager))
+    assert settings == Settings(namespace="plato", site=Site(stager_image=stager), identity="the-pod_the-uid")
 
 
 def test_every_setting_reaches_the_operator(render: Any) -> None:
@@ -154,6 +157,14 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         "controller.maxActiveStars=2000000",
         "controller.workers=3",
         "controller.jobTtlSeconds=60",
+        "controller.starTtlSeconds=70",
+        "controller.statusIntervalSeconds=5",
+        "controller.maxStepsPerStage=4",
+        "controller.logs.keep=false",
+        "controller.logs.maxBytes=2097152",
+        "controller.logs.workers=5",
+        "controller.archive=false",
+        "fullnameOverride=other",
         "controller.resyncSeconds=40",
         "images.stager.repository=example.org/stager",
         f"images.stager.digest={digest}",
@@ -182,7 +193,16 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         max_active_stars=2_000_000,
         workers=3,
         job_ttl=60,
+        star_ttl=70,
+        status_interval=5,
+        max_steps_per_stage=4,
+        keep_logs=False,
+        log_max_bytes=2_097_152,
+        log_workers=5,
+        archive=False,
         resync=40,
+        lease="other-operator",
+        identity="the-pod_the-uid",
     )
     read: set[str] = set()
 
@@ -192,7 +212,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
             return super().get(key, default)
 
     Settings.from_environment(Recording(variables))
-    assert read == {name for name in variables if name.startswith("PLATO_SAS_")}
+    assert read == set(variables)
 
 
 def test_ports_are_the_ones_listened_on(defaults: list[Document]) -> None:
@@ -200,8 +220,9 @@ def test_ports_are_the_ones_listened_on(defaults: list[Document]) -> None:
     settings = Settings.from_environment(environment(defaults))
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"health": settings.health_port, "metrics": settings.metrics_port}
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/healthz", "port": "health"}
+    paths = {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    for probe, path in paths.items():
+        assert container[probe]["httpGet"] == {"path": path, "port": "health"}
 
 
 def test_operator_pod_is_restricted(defaults: list[Document]) -> None:
@@ -210,7 +231,8 @@ def test_operator_pod_is_restricted(defaults: list[Document]) -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == 10001
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not any(pod.get(field) for field in ("hostNetwork", "hostPID", "hostIPC", "volumes", "initContainers"))
+    assert not any(pod.get(field) for field in ("hostNetwork", "hostPID", "hostIPC", "initContainers"))
+    assert [set(volume) for volume in pod["volumes"]] == [{"name", "persistentVolumeClaim"}]
     (container,) = pod["containers"]
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
@@ -219,6 +241,26 @@ def test_operator_pod_is_restricted(defaults: list[Document]) -> None:
     }
     assert container["resources"]["requests"].keys() == {"cpu", "memory"}
     assert "memory" in container["resources"]["limits"]
+
+
+def test_operator_writes_logs_and_archive_as_the_modules_user(render: Any) -> None:
+    documents = render("modules.user=1234", "storage.products.claimName=out")
+    pod = one(documents, "Deployment")["spec"]["template"]["spec"]
+    assert [pod["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup")] == [1234] * 3
+    assert pod["volumes"] == [{"name": "products", "persistentVolumeClaim": {"claimName": "out"}}]
+    (container,) = pod["containers"]
+    settings = Settings.from_environment(environment(documents))
+    assert container["volumeMounts"] == [{"name": "products", "mountPath": str(settings.products)}]
+
+
+@pytest.mark.parametrize(
+    ("logs", "archive", "mounted"), [("true", "false", True), ("false", "true", True), ("false", "false", False)]
+)
+def test_products_are_mounted_where_they_are_written_to(render: Any, logs: str, archive: str, mounted: bool) -> None:
+    documents = render(f"controller.logs.keep={logs}", f"controller.archive={archive}")
+    pod = one(documents, "Deployment")["spec"]["template"]["spec"]
+    assert ("volumes" in pod) is mounted
+    assert ("volumeMounts" in pod["containers"][0]) is mounted
 
 
 def test_one_controller_at_a_time(defaults: list[Document]) -> None:

@@ -1,18 +1,18 @@
-"""An API server in memory, behind the five methods of `KubeClient`, with a kubelet that ends Jobs on request."""
+"""An API server in memory, behind the methods of `KubeClient`, with a kubelet that runs Jobs on request."""
 
 import asyncio
 import copy
 import itertools
-import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from plato_sas.api import ScienceModuleSpec, StarPipelineSpec
 from plato_sas.controller.client import AlreadyExists, ApiError, NotFound
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, REVISION, Kind
-from plato_sas.jobs.names import JOB_NAME_LABEL, container_step
-from plato_sas.stager.description import STAGE_VARIABLE, Stage
+from plato_sas.jobs.attempt import finished
+from sas_kubelet import Kubelet
 
 Document = dict[str, Any]
 Names = list[str]  # within FakeCluster `list` is a method
@@ -29,18 +29,19 @@ class FakeCluster:
     What the operator itself writes comes back through the watch after the answer to its request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, time: float = 1_900_000_000.0) -> None:
         self.namespace = "plato"
         self.objects: dict[tuple[str, str], Document] = {}
         self.jobs_created: Names = []
         self.requests: Names = []
         self.kill_after: int | None = None
+        self.dead = False  # the operator; what is left of it gets no answer any more
         self.refuse: Callable[[str, Kind, str], ApiError | None] = lambda verb, kind, name: None
         self.watchers: list[Watcher] = []
-        self.exit_codes: dict[str, int] = {}  # by step; 0 if not named
+        self.kubelet = Kubelet(self.now)
         self.finish_at_once = False
         self._version = itertools.count(1)
-        self._time = itertools.count(1_900_000_000)
+        self._time = time  # seconds since 1970
 
     # KubeClient's methods
 
@@ -80,10 +81,20 @@ class FakeCluster:
         self._count_down()
         return patched
 
-    async def delete(self, kind: Kind, name: str) -> None:
+    async def delete(self, kind: Kind, name: str, uid: str | None = None, version: str | None = None) -> None:
         self._request("delete", kind, name, kill=False)
-        self.remove(kind, name)
+        known = self.objects.get((kind.plural, name))
+        meant = {"uid": uid, "resourceVersion": version}
+        if known and all(value in (None, known["metadata"][key]) for key, value in meant.items()):
+            self.remove(kind, name)
         self._count_down()
+
+    async def stream(
+        self, kind: Kind, name: str, subresource: str, query: dict[str, str]
+    ) -> AsyncGenerator[bytes, None]:
+        self._request("get", kind, f"{name}/{subresource}")
+        self._stored(kind, name)
+        yield f"{query['container']} says hello\n".encode()
 
     # The cluster's own life
 
@@ -97,6 +108,8 @@ class FakeCluster:
             item["metadata"].setdefault("uid", f"uid-{next(self._version)}")
             item["metadata"].setdefault("creationTimestamp", self.now())
             item["metadata"].setdefault("generation", 1)
+        else:
+            item["metadata"] = known["metadata"] | item["metadata"]
         self.objects[kind.plural, name] = item
         event = "ADDED" if known is None else "MODIFIED"
         if echo_later:
@@ -106,41 +119,51 @@ class FakeCluster:
         return copy.deepcopy(item)
 
     def remove(self, kind: Kind, name: str) -> None:
+        """An object goes, and with a Job its pod. A star's Jobs go when `collect_garbage` is called."""
         item = self.objects.pop((kind.plural, name), None)
         if item is not None:
             self._tell(kind, "DELETED", item)
+            if kind is JOB:
+                self.remove(POD, f"{name}-pod")
+
+    def collect_garbage(self) -> None:
+        """Jobs whose star is gone."""
+        alive = {one["metadata"]["uid"] for one in self.all(PROCESSING).values()}
+        for name, job in self.all(JOB).items():
+            if job["metadata"]["ownerReferences"][0]["uid"] not in alive:
+                self.remove(JOB, name)
 
     def now(self) -> str:
-        return datetime.fromtimestamp(next(self._time), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        """Every look at the clock takes a second."""
+        self._time += 1
+        return datetime.fromtimestamp(self._time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def advance(self, seconds: float) -> None:
+        self._time += seconds
+
+    def run_until(self, job: str, step: str) -> None:
+        """The Job's pod has come to a step, which runs now."""
+        self.put(POD, self.kubelet.running(self._stored(JOB, job), step))
 
     def finish(self, job: str) -> None:
-        """The Job's pod runs to its end; a step's exit code is in `exit_codes`."""
-        document = copy.deepcopy(self._stored(JOB, job))
-        containers = document["spec"]["template"]["spec"]["initContainers"]
-        stage = Stage.from_json(containers[0]["env"][0]["value"].replace("$$", "$"))
-        assert containers[0]["env"][0]["name"] == STAGE_VARIABLE
-        codes = {one["name"]: self.exit_codes.get(container_step(one["name"]) or "", 0) for one in containers}
-        failed = any(codes.values())
-        steps = {one.name: {"digest": "a" * 64, "facts": {}, "missing": []} for one in stage.steps}
-        messages = {"stage-in": json.dumps({"inputs": {}}), "publish": json.dumps({"steps": steps})}
-        statuses = [
-            {
-                "name": name,
-                "state": {"terminated": {"exitCode": code, "message": messages.get(name, "bad data"), "reason": "X"}},
-            }
-            for name, code in ([*codes.items()] if failed else [*codes.items(), ("publish", 0)])
-        ]
-        labels = {**document["spec"]["template"]["metadata"]["labels"], JOB_NAME_LABEL: job}
-        phase = "Failed" if failed else "Succeeded"
-        pod = {"metadata": {"name": f"{job}-pod", "labels": labels}, "spec": {}}
-        self.put(POD, pod | {"status": {"phase": phase, "containerStatuses": statuses}})
+        """The Job's pod runs to its end."""
+        document = self.objects.get((JOB.plural, job))
+        if document is None:
+            return  # deleted meanwhile
+        pod = self.kubelet.run(document)
+        self.put(POD, pod)
+        failed = pod["status"]["phase"] == "Failed"
         at = self.now()
         condition = {"type": "Failed" if failed else "Complete", "status": "True", "lastTransitionTime": at}
-        status: Document = {"startTime": at, "conditions": [condition]}
+        status: Document = {"startTime": pod["status"]["startTime"], "conditions": [condition]}
         self.put(JOB, document | {"status": status if failed else status | {"completionTime": at}})
 
     def active_jobs(self) -> Names:
-        return [n for (plural, n), one in self.objects.items() if plural == JOB.plural and "status" not in one]
+        return [name for name, job in self.all(JOB).items() if not finished(job)]
+
+    def published(self) -> Counter[tuple[str, int, str]]:
+        """How often each step's products were published, by star (uid), rerun and step."""
+        return Counter(self.kubelet.published)
 
     def catalogue(self, spec: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> None:
         for name, one in modules.items():
@@ -154,7 +177,7 @@ class FakeCluster:
         fields = {"star": name, "campaign": "q1", "pipeline": "sas-test"}
         document["spec"] = fields | document.get("spec", {}) | spec
         if known:
-            document["metadata"]["generation"] += 1
+            document["metadata"]["generation"] = known["metadata"]["generation"] + 1
         self.put(PROCESSING, document)
 
     def status(self, name: str) -> Document:
@@ -169,7 +192,7 @@ class FakeCluster:
         return {name: one for (plural, name), one in self.objects.items() if plural == kind.plural}
 
     def revisions(self) -> Names:
-        return list(self.all(REVISION))
+        return [*self.all(REVISION)]
 
     def _stored(self, kind: Kind, name: str) -> Document:
         if (kind.plural, name) not in self.objects:
@@ -181,6 +204,8 @@ class FakeCluster:
             watcher(kind, event, copy.deepcopy(item))
 
     def _request(self, verb: str, kind: Kind, name: str, *, kill: bool = True) -> None:
+        if self.dead:
+            raise Killed
         self.requests.append(f"{verb} {kind.plural} {name}")
         if error := self.refuse(verb, kind, name):
             raise error
@@ -194,6 +219,7 @@ class FakeCluster:
         self.kill_after -= 1
         if self.kill_after <= 0:
             self.kill_after = None
+            self.dead = True
             raise Killed
 
 

@@ -83,6 +83,18 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
   {{- end }}
 {{- end }}
 
+{{/* Where the operator sees the products volume. */}}
+{{- define "plato-sas.productsPath" -}}
+/sas/products
+{{- end -}}
+
+{{/* Not empty if the operator writes to the products volume: logs or archive. */}}
+{{- define "plato-sas.writesProducts" -}}
+{{- if or .Values.controller.logs.keep .Values.controller.archive -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* The controller's settings. */}}
 {{- define "plato-sas.environment" -}}
 - name: PLATO_SAS_NAMESPACE
@@ -117,13 +129,35 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
   value: {{ .Values.controller.workers | int64 | quote }}
 - name: PLATO_SAS_JOB_TTL_SECONDS
   value: {{ .Values.controller.jobTtlSeconds | int64 | quote }}
+- name: PLATO_SAS_STAR_TTL_SECONDS
+  value: {{ .Values.controller.starTtlSeconds | int64 | quote }}
+- name: PLATO_SAS_STATUS_INTERVAL_SECONDS
+  value: {{ .Values.controller.statusIntervalSeconds | int64 | quote }}
+- name: PLATO_SAS_MAX_STEPS_PER_STAGE
+  value: {{ .Values.controller.maxStepsPerStage | int64 | quote }}
+- name: PLATO_SAS_PRODUCTS
+  value: {{ include "plato-sas.productsPath" . }}
+- name: PLATO_SAS_KEEP_LOGS
+  value: {{ .Values.controller.logs.keep | quote }}
+- name: PLATO_SAS_LOG_MAX_BYTES
+  value: {{ .Values.controller.logs.maxBytes | int64 | quote }}
+- name: PLATO_SAS_LOG_WORKERS
+  value: {{ .Values.controller.logs.workers | int64 | quote }}
+- name: PLATO_SAS_ARCHIVE
+  value: {{ .Values.controller.archive | quote }}
 - name: PLATO_SAS_RESYNC_SECONDS
   value: {{ .Values.controller.resyncSeconds | int64 | quote }}
-# kopf's own name for the process; it would ask for the user's name otherwise, and uid 10001 has none.
+- name: PLATO_SAS_LEASE
+  value: {{ include "plato-sas.operatorName" . }}
+# The process's name for the Lease and for kopf, which would ask for the user's name otherwise, and uid 10001 has none.
 - name: POD_ID
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+- name: PLATO_SAS_POD_UID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.uid
 - name: PLATO_SAS_HEALTH_PORT
   value: "8080"
 - name: PLATO_SAS_METRICS_PORT

@@ -3,14 +3,20 @@
 import argparse
 import asyncio
 import logging
+import os
+import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import kopf
 from prometheus_client import start_http_server
 
 from plato_sas import __version__
 from plato_sas.controller import handlers
-from plato_sas.controller.client import connect
+from plato_sas.controller.client import KubeClient, connect
+from plato_sas.controller.health import Health
+from plato_sas.controller.lease import Lease, LeaseLost
 from plato_sas.controller.operator import Operator
 from plato_sas.controller.settings import SettingInvalid, Settings
 
@@ -18,27 +24,79 @@ logger = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> None:
-    """Run until a signal; kopf installs the signal handlers."""
-    async with connect(settings.namespace) as client:
-        operator = Operator(client, settings)
-        await operator.prime()
-        logger.info("View complete", extra={"namespace": settings.namespace, "version": __version__})
-        worker = asyncio.create_task(operator.run())
-        watches = asyncio.create_task(
-            kopf.operator(
-                registry=handlers.registry(operator, client.credentials),
-                settings=handlers.settings(),
-                namespaces=[settings.namespace],
-                standalone=True,
-                liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
-            )
-        )
-        done, pending = await asyncio.wait({worker, watches}, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+    """Wait for the Lease, list everything, work; until a signal. Raises LeaseLost."""
+    stop = asyncio.Event()
+    _on_signals(stop)
+    health = Health()
+    # The Lease has a connection of its own: its renewals must not queue behind other requests.
+    async with (
+        health.serve(settings.health_port),
+        connect(settings.namespace, retries=0) as lease_client,
+        connect(settings.namespace) as client,
+    ):
+        lease = Lease(lease_client, settings.lease, settings.identity)
+        client.fence = lease.fence
+        try:
+            health.waits_for(f"the Lease {settings.lease}")
+            if not await _first(stop.wait(), lease.acquire()):
+                await _first(stop.wait(), lease.hold(), _work(client, settings, health, stop))
+        finally:
+            await lease.release()
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def _work(client: KubeClient, settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    operator = Operator(client, settings)
+    health.waits_for("the first list of all resources")
+    await operator.prime()
+    health.waits_for(None)
+    logger.info("View complete", extra={"namespace": settings.namespace, "version": __version__})
+    started = asyncio.Event()
+    watches = kopf.operator(
+        registry=handlers.registry(operator, client.credentials),
+        settings=handlers.settings(),
+        namespaces=[settings.namespace],
+        standalone=True,
+        ready_flag=started,
+    )
+
+    async def ended() -> None:
+        # kopf has put its own handlers in place of ours; with those it waits 5 s for our workers, as if they would end.
+        await started.wait()
+        _on_signals(stop)
+        await stop.wait()
+
+    await _first(watches, operator.run(), ended())
+
+
+async def _first(*works: Coroutine[Any, Any, Any]) -> bool:
+    """Until one of them ends; the others are cancelled and waited for. Whether it was the first of them.
+
+    Raises what the one that ended raised.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
+            if not task.cancelled() and isinstance(error := task.exception(), LeaseLost):
+                # At once: what the others would still do on their way out might be written.
+                _end_now(error)
             task.result()
+        return tasks[0] in done
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _end_now(error: LeaseLost) -> None:
+    logger.critical("Lease lost: this process ends", extra={"error": str(error)})
+    logging.shutdown()
+    os._exit(1)
 
 
 def main() -> int:
@@ -51,10 +109,9 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="log debug messages")
     arguments = parser.parse_args()
     kopf.configure(verbose=arguments.verbose, log_format=kopf.LogFormat.JSON)
-    # A probe every few seconds is not worth a line each.
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
         settings = Settings.from_environment()
+        settings.check_volume()
     except SettingInvalid as error:
         print(f"plato-sas-operator: {error}", file=sys.stderr)
         return 2

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Iterable
 
 from plato_sas.controller.client import AlreadyExists, ApiError, KubeClient, NotFound
-from plato_sas.controller.resources import JOB
+from plato_sas.controller.resources import JOB, POD
 from plato_sas.controller.view import View
 from plato_sas.jobs.builder import build_job
-from plato_sas.jobs.stage import Site
-from plato_sas.plan.decide import Action, ReleaseJob, StartStage, StopJob
+from plato_sas.jobs.stage import Run, Site, StageRun
+from plato_sas.plan.decide import Action, LimitPod, StartRun, StopJob
 from plato_sas.plan.refusal import Refusal
 
 logger = logging.getLogger(__name__)
@@ -22,55 +22,59 @@ _FORBIDDEN = (403,)
 class Actuator:
     """Turns actions into requests; what the API server answers goes into the view at once."""
 
-    def __init__(self, client: KubeClient, view: View, site: Site, job_ttl: int) -> None:
+    def __init__(self, client: KubeClient, view: View, site: Site) -> None:
         self._client = client
         self._view = view
         self._site = site
-        self._job_ttl = job_ttl
 
     async def execute(self, actions: Iterable[Action]) -> list[Refusal]:
-        """Carry them out; gives the Jobs that the API server refused.
+        """Carry them out, but for ReleaseJob; gives the Jobs that the API server refused.
 
         Raises ApiError where it did not judge: the actions before are done, and deciding again will find them so.
         """
         refusals = []
         for action in actions:
             match action:
-                case StartStage():
+                case StartRun(run):
                     try:
-                        await self._start(action)
+                        await self._start(run)
                     except ApiError as error:
                         if error.status not in (*_INVALID, *_FORBIDDEN):
                             raise
-                        refusals.append(Refusal(action.stage.steps[0].name, str(error), error.status in _INVALID))
-                case StopJob():
-                    await self._client.delete(JOB, action.job)
-                    logger.info("Job stopped", extra={"job": action.job})
-                case ReleaseJob():
-                    await self._release(action.job)
+                        refusals.append(Refusal(next(iter(run.numbers)), str(error), error.status in _INVALID))
+                case StopJob(job):
+                    await self._client.delete(JOB, job)
+                    logger.info("Job stopped", extra={"job": job})
+                case LimitPod(pod, seconds):
+                    await self._limit(pod, seconds)
         return refusals
 
-    async def _start(self, action: StartStage) -> None:
-        stage = action.stage
-        body = build_job(stage, self._site)
+    async def _start(self, run: Run) -> None:
+        body = build_job(run, self._site)
         fields = {
-            "star": stage.description.star,
-            "campaign": stage.description.campaign,
-            "step": stage.steps[0].name,
-            "attempt": stage.attempt,
-            "job": stage.description.id,
+            "processing": run.owner.name,
+            "job": run.job,
+            "steps": ",".join(run.numbers),
+            "salvage": not isinstance(run, StageRun),
         }
         try:
             created = await self._client.create(JOB, body)
             logger.info("Job created", extra=fields)
         except AlreadyExists:
-            created = await self._client.get(JOB, stage.description.id)
+            created = await self._client.get(JOB, run.job)
             logger.info("Job found", extra=fields)
         self._view.put(JOB, created)
 
-    async def _release(self, job: str) -> None:
+    async def _limit(self, pod: str, seconds: int) -> None:
         try:
-            patched = await self._client.patch(JOB, job, {"spec": {"ttlSecondsAfterFinished": self._job_ttl}})
+            patched = await self._client.patch(POD, pod, {"spec": {"activeDeadlineSeconds": seconds}})
         except NotFound:
             return
-        self._view.put(JOB, patched)
+        except ApiError as error:
+            if error.status not in (*_INVALID, *_FORBIDDEN):
+                raise
+            # Its pod's own deadline is still there; the star's other steps must not wait for this.
+            logger.warning("Pod not stopped", extra={"pod": pod, "error": str(error)})
+            return
+        logger.info("Pod stopped: a step has run longer than its timeout", extra={"pod": pod})
+        self._view.put(POD, patched)

@@ -1,9 +1,13 @@
 """The Kubernetes API, as far as the operator needs it: objects are dicts, errors are told apart by type."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import kopf
@@ -15,9 +19,21 @@ from plato_sas.controller.resources import Kind
 
 Document = dict[str, Any]
 
-_TIMEOUT = 30.0
+_TIMEOUT = aiohttp.ClientTimeout(total=30.0)
+_STREAM_TIMEOUT = aiohttp.ClientTimeout(total=300.0, sock_connect=10.0, sock_read=30.0)
 _PAGE = 500
 _MERGE_PATCH = "application/merge-patch+json"
+# Workers wait for one answer at a time; more connections than this would only queue in the API server.
+_CONNECTIONS = 64
+_RETRIES = 3
+_BLOCK = 1 << 16
+
+_BUSY = 429
+_UNAVAILABLE = (500, 502, 503, 504)
+# What may have been carried out although the answer is an error must be harmless twice.
+_IDEMPOTENT = ("GET", "PATCH", "DELETE")
+_FIRST_PAUSE = 0.25  # seconds, doubled each time, where the server does not say how long
+_LONGEST_PAUSE = 10.0
 
 
 class ApiError(Exception):
@@ -37,15 +53,31 @@ class AlreadyExists(ApiError):
 
 
 class KubeClient:
-    """Requests within one namespace."""
+    """Requests within one namespace.
 
-    def __init__(self, api: aio.ApiClient, namespace: str) -> None:
-        self._api = api
+    A request that the API server puts off (429, or a 5xx with `Retry-After`) is made again up to `retries` times, if
+    it may be made twice. `fence` is asked before everything that writes; its ApiError stops the request.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        configuration: aio.Configuration,
+        namespace: str,
+        *,
+        retries: int = _RETRIES,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self._session = session
+        self._configuration = configuration
+        self._retries = retries
+        self._options = options or {}
         self.namespace = namespace
+        self.fence: Callable[[], None] | None = None
 
     async def credentials(self) -> kopf.ConnectionInfo:
         """How to reach the API server, for kopf: a pod's token is read anew, since it is replaced every hour."""
-        configuration = self._api.configuration
+        configuration = self._configuration
         token = await configuration.get_api_key_with_prefix("BearerToken")
         return kopf.ConnectionInfo(
             server=configuration.host,
@@ -85,13 +117,40 @@ class KubeClient:
         """A JSON merge patch."""
         return await self._request("PATCH", kind.path(self.namespace, name, subresource), body, _MERGE_PATCH)
 
-    async def delete(self, kind: Kind, name: str) -> None:
-        """Delete with background propagation; to find nothing is fine."""
-        body = {"propagationPolicy": "Background"}
+    async def delete(self, kind: Kind, name: str, uid: str | None = None, version: str | None = None) -> None:
+        """Delete with background propagation; to find nothing is fine, and so is another object, or another version of
+        it, than the one that is meant.
+        """
+        body: Document = {"propagationPolicy": "Background"}
+        meant = {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value is not None}
+        if meant:
+            body["preconditions"] = meant
         try:
             await self._request("DELETE", kind.path(self.namespace, name), body)
         except NotFound:
             return
+        except ApiError as error:
+            if not meant or error.status != 409:
+                raise
+
+    async def stream(
+        self, kind: Kind, name: str, subresource: str, query: dict[str, str]
+    ) -> AsyncGenerator[bytes, None]:
+        """A subresource's text (a pod's log) in blocks, as it comes. Close the iterator (`aclosing`) to stop early.
+
+        Raises ApiError, also in the midst of it. Never retried: part of the answer may have been used.
+        """
+        path = kind.path(self.namespace, name, subresource)
+        try:
+            async with self._send("GET", path, query=query, timeout=_STREAM_TIMEOUT) as response:
+                metrics.API_REQUESTS.labels("GET", str(response.status)).inc()
+                if response.status >= 400:
+                    raise _error(response.status, f"GET {path}", await response.read())
+                async for block in response.content.iter_chunked(_BLOCK):
+                    yield block
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            metrics.API_REQUESTS.labels("GET", "error").inc()
+            raise ApiError(0, f"GET {path}: {error or type(error).__name__}") from error
 
     async def _request(
         self,
@@ -101,30 +160,67 @@ class KubeClient:
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
     ) -> Document:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        tried = 0
+        while True:
+            status, retry_after, content = await self._once(method, path, body, content_type, query)
+            if status < 400:
+                document: Document = json.loads(content)
+                return document
+            again = status == _BUSY or (status in _UNAVAILABLE and retry_after and method in _IDEMPOTENT)
+            if not again or tried >= self._retries:
+                raise _error(status, f"{method} {path}", content)
+            await asyncio.sleep(_pause(tried, retry_after))
+            tried += 1
+
+    async def _once(
+        self, method: str, path: str, body: Document | None, content_type: str, query: dict[str, str] | None
+    ) -> tuple[int, str | None, bytes]:
+        """Status, `Retry-After` and content of the answer. Raises ApiError where there is none."""
+        if self.fence is not None and method != "GET":
+            self.fence()
         try:
-            response = await self._api.call_api(
-                path,
-                method,
-                query_params=list((query or {}).items()),
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _request_timeout=_TIMEOUT,
-            )
-            text = await response.text()
+            async with self._send(method, path, body, content_type, query, _TIMEOUT) as response:
+                content = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             metrics.API_REQUESTS.labels(method, "error").inc()
             raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
         metrics.API_REQUESTS.labels(method, str(response.status)).inc()
-        if response.status >= 400:
-            raise _error(response.status, f"{method} {path}", text)
-        document: Document = json.loads(text)
-        return document
+        return response.status, response.headers.get("Retry-After"), content
+
+    @asynccontextmanager
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Document | None = None,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            headers["Authorization"] = token
+        async with self._session.request(
+            method,
+            self._configuration.host + path,
+            params=query,
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=timeout,
+            **self._options,
+        ) as response:
+            yield response
 
 
-def _error(status: int, request: str, text: str) -> ApiError:
+def _pause(tried: int, retry_after: str | None) -> float:
+    """How long to wait before asking again, in seconds: never less than asked for, up to a bound, and jittered."""
+    told = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else 0.0
+    return min(_LONGEST_PAUSE, max(told, _FIRST_PAUSE * 2.0**tried)) * random.uniform(1.0, 1.25)  # noqa: S311
+
+
+def _error(status: int, request: str, content: bytes) -> ApiError:
+    text = content.decode(errors="replace")
     try:
         message = str(json.loads(text).get("message", text))
     except (ValueError, AttributeError):
@@ -134,15 +230,39 @@ def _error(status: int, request: str, text: str) -> ApiError:
 
 
 @asynccontextmanager
-async def connect(namespace: str) -> AsyncIterator[KubeClient]:
-    """A client with the pod's service account, or with the kubeconfig outside a cluster."""
+async def connect(namespace: str, *, retries: int = _RETRIES) -> AsyncIterator[KubeClient]:
+    """A client with the pod's service account, or with the kubeconfig outside a cluster; its connections are its own.
+
+    The library's client reads the credentials and sets up TLS. Requests go past it through a session on its
+    connections: with its `trust_env` every request looks for proxies and `.netrc` again, which costs more than the
+    request itself.
+    """
     configuration = aio.Configuration()
     try:
         config.load_incluster_config(client_configuration=configuration)
     except config.ConfigException:
         await config.load_kube_config(client_configuration=configuration)
+    configuration.connection_pool_maxsize = _CONNECTIONS
     api = aio.ApiClient(configuration)
+    rest = api.rest_client
+    options = {
+        "proxy": rest.proxy or _environment_proxy(configuration.host),
+        "proxy_headers": rest.proxy_headers,
+        "server_hostname": rest.server_hostname,
+    }
+    session = aiohttp.ClientSession(
+        connector=rest.pool_manager.connector, connector_owner=False, cookie_jar=aiohttp.DummyCookieJar()
+    )
     try:
-        yield KubeClient(api, namespace)
+        used = {name: value for name, value in options.items() if value}
+        yield KubeClient(session, configuration, namespace, retries=retries, options=used)
     finally:
+        await session.close()
         await api.close()
+
+
+def _environment_proxy(server: str) -> str | None:
+    """The proxy for the API server by HTTPS_PROXY and NO_PROXY, looked up once."""
+    address = urlsplit(server)
+    host = address.hostname or ""
+    return None if proxy_bypass(host) else getproxies().get(address.scheme)

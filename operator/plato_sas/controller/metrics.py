@@ -32,5 +32,11 @@ STEP_DURATION = Histogram(
 LOOP_LAG = Histogram(
     "plato_sas_event_loop_lag_seconds",
     "How late a timer of the event loop fires.",
-    buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1, 5),
+    buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 5),
 )
+LEADER = Gauge("plato_sas_leader", "1 while this process holds the Lease and may write, else 0.")
+LOGS = Counter("plato_sas_logs_total", "Log files of Jobs written to the products volume.", ["outcome"])
+LOGS_WAITING = Gauge("plato_sas_logs_waiting", "Finished Jobs whose logs are not on the products volume yet.")
+LOG_ERRORS = Counter("plato_sas_log_errors_total", "Tries to fetch or to write a log file that failed.", ["at"])
+ARCHIVED = Counter("plato_sas_archive_records_total", "Records of finished stars brought to the products volume.")
+ARCHIVE_ERRORS = Counter("plato_sas_archive_errors_total", "Tries to write such records that failed.")

@@ -1,4 +1,4 @@
-"""The running operator: the queue's workers, the view's upkeep, and kopf's watches."""
+"""The running operator: the queue's workers, the view's upkeep, the logs of finished Jobs."""
 
 import asyncio
 import logging
@@ -8,13 +8,16 @@ from typing import Any
 
 from plato_sas.controller import metrics
 from plato_sas.controller.actuator import Actuator
+from plato_sas.controller.archive import Archive
 from plato_sas.controller.client import ApiError, KubeClient
+from plato_sas.controller.logs import LogKeeper
 from plato_sas.controller.queue import WorkQueue
 from plato_sas.controller.reconcile import Reconciler
-from plato_sas.controller.resources import WATCHED, Kind
+from plato_sas.controller.resources import JOB, WATCHED, Kind
+from plato_sas.controller.retention import Retention
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
-from plato_sas.controller.view import View
+from plato_sas.controller.view import View, decisive
 from plato_sas.controller.window import AdmissionWindow
 
 logger = logging.getLogger(__name__)
@@ -30,22 +33,49 @@ class Operator:
         self._settings = settings
         self._view = View()
         self._queue = WorkQueue()
+        self._logs: LogKeeper | None = None
+        if settings.keep_logs:
+            self._logs = LogKeeper(
+                client,
+                settings.products,
+                self._queue.add,
+                max_bytes=settings.log_max_bytes,
+                workers=settings.log_workers,
+            )
         window = AdmissionWindow(settings.max_active_stars, self._queue.add)
+        self._revisions = Revisions(client, self._view)
         self._reconciler = Reconciler(
             client,
             self._view,
-            Revisions(client, self._view),
+            self._revisions,
             window,
-            Actuator(client, self._view, settings.site, settings.job_ttl),
+            Actuator(client, self._view, settings.site),
+            Retention(
+                client,
+                self._view,
+                _now,
+                job_ttl=settings.job_ttl,
+                star_ttl=settings.star_ttl,
+                logs=self._logs,
+                archive=Archive(settings.products) if settings.archive else None,
+                products=settings.products if settings.keep_logs or settings.archive else None,
+            ),
             _now,
             self._queue.add,
+            settings.max_steps_per_stage,
         )
 
     def observe(self, kind: Kind, event_type: str | None, item: dict[str, Any]) -> None:
         """A watch event: update the view, mark the stars that it touches."""
-        touched = self._view.drop(kind, item) if event_type == "DELETED" else self._view.put(kind, item)
+        gone = event_type == "DELETED"
+        touched = self._view.drop(kind, item) if gone else self._view.put(kind, item)
+        if gone and kind is JOB and self._logs is not None:
+            self._logs.forget(item["metadata"]["name"])
         for name in touched:
-            self._queue.add(name)
+            if gone or decisive(kind, item):
+                self._queue.add(name)
+            else:
+                self._queue.add_after(name, self._settings.status_interval)
 
     async def prime(self) -> None:
         """List everything once. Nothing is decided before: a Job not yet seen would be taken for lost."""
@@ -59,6 +89,8 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.workers):
                 group.create_task(self._work())
+            if self._logs is not None:
+                group.create_task(self._logs.run())
             group.create_task(self._resync())
             group.create_task(_watch_loop_lag())
 
@@ -89,15 +121,14 @@ class Operator:
         """Compare the view with the API server now and then: a watch can lose a deletion."""
         while True:
             await asyncio.sleep(self._settings.resync)
-            for kind in WATCHED:
-                before = self._view.names(kind)  # what is made during the list is not in it
-                try:
-                    listed = await self._client.list(kind)
-                except ApiError as error:
-                    logger.warning("Resync failed", extra={"kind": kind.name, "error": str(error)})
-                    break
-                for name in self._view.replace(kind, listed, before):
-                    self._queue.add(name)
+            try:
+                for kind in WATCHED:
+                    before = self._view.known(kind)  # what is made during the list is not in it
+                    for name in self._view.replace(kind, await self._client.list(kind), before):
+                        self._queue.add(name)
+                await self._revisions.collect(_now())
+            except ApiError as error:
+                logger.warning("Resync failed", extra={"error": str(error)})
 
 
 async def _watch_loop_lag() -> None:

@@ -9,18 +9,24 @@ from pydantic import ValidationError
 from plato_sas.api import StarProcessing, StarProcessingStatus, StarState, StepState
 from plato_sas.controller import metrics
 from plato_sas.controller.actuator import Actuator
+from plato_sas.controller.claims import Claims
 from plato_sas.controller.client import ApiError, KubeClient, NotFound
 from plato_sas.controller.events import event_body, notes
+from plato_sas.controller.merge_patch import difference
+from plato_sas.controller.parsed import ParsedStars
 from plato_sas.controller.resources import EVENT, POD, PROCESSING
+from plato_sas.controller.retention import Retention
 from plato_sas.controller.revisions import Revisions
+from plato_sas.controller.slimming import slim
 from plato_sas.controller.view import View
 from plato_sas.controller.window import AdmissionWindow
-from plato_sas.jobs import outcome
+from plato_sas.jobs.attempt import Attempt, attempt, finished, settled
 from plato_sas.jobs.names import JOB_NAME_LABEL
+from plato_sas.jobs.pods import terminal
 from plato_sas.plan import acceptance
-from plato_sas.plan.attempts import parse_time
-from plato_sas.plan.decide import Decision, Observed, decide
+from plato_sas.plan.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
 from plato_sas.plan.graph import Graph, GraphInvalid
+from plato_sas.plan.ledger import seconds_between
 from plato_sas.plan.refusal import with_refusals
 from plato_sas.plan.status import rejected
 
@@ -29,11 +35,6 @@ logger = logging.getLogger(__name__)
 Document = dict[str, Any]
 
 _NOT_FOUND = ("PipelineNotFound", "ModuleNotFound")
-_ENDED = (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED)
-
-
-def _state(stored: Document) -> StarState:
-    return StarState(stored.get("status", {}).get("state", StarState.PENDING))
 
 
 class Reconciler:
@@ -46,26 +47,40 @@ class Reconciler:
         revisions: Revisions,
         window: AdmissionWindow,
         actuator: Actuator,
+        retention: Retention,
         clock: Callable[[], str],
         mark: Callable[[str], None],
+        max_steps_per_stage: int = MAX_STEPS_PER_STAGE,
     ) -> None:
         self._client = client
         self._view = view
         self._revisions = revisions
         self._window = window
+        self._claims = Claims(view, window)
+        self._parsed = ParsedStars()
         self._actuator = actuator
+        self._retention = retention
+        self._max_steps_per_stage = max_steps_per_stage
         self._clock = clock
         self._mark = mark
 
     async def reconcile(self, name: str) -> float | None:
         """Bring a star further; when to look again without an event, in seconds. Raises ApiError."""
+        try:
+            return await self._reconcile(name)
+        except Exception:
+            # Nobody waits behind a star that cannot take its turn.
+            self._window.withdraw(name)
+            raise
+
+    async def _reconcile(self, name: str) -> float | None:
         stored = self._view.processing(name)
         if stored is None or "deletionTimestamp" in stored["metadata"]:
             # The Jobs go with the owner; a free slot is somebody else's.
             self._window.release(name)
             return None
         try:
-            processing = StarProcessing.model_validate(stored)
+            processing = self._parsed.of(stored)
         except ValidationError as error:
             # Written under other rules than today's (an old CRD): say so, touch nothing.
             logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
@@ -74,6 +89,8 @@ class Reconciler:
             revision, graph = await self._accepted(processing)
         except GraphInvalid as error:
             status = rejected(processing, error.reason, error.problems, self._clock())
+            if not any(one.active for one in await self._attempts(processing)):
+                self._window.release(name)
             await self._write(stored, processing, status)
             await self._tell(processing, status)
             return None
@@ -83,13 +100,26 @@ class Reconciler:
         status = with_refusals(processing, decision.status, refusals, self._clock())
         await self._write(stored, processing, status)
         self._count(graph, processing.status, status)
-        running = any(step.state is StepState.RUNNING for step in status.steps)
+        running = any(step.state in (StepState.RUNNING, StepState.PUBLISHING) for step in status.steps)
         if not running and (not decision.needs_slot or status.state.finished):
             self._window.release(name)
         await self._tell(processing, status)
+        # First of all this: what goes may be what a quota has been used up by.
+        again = await self._let_go(processing, decision, status)
         if refusals and not all(one.final for one in refusals):
             raise ApiError(403, "; ".join(one.message for one in refusals))
-        return decision.again_after
+        return again
+
+    async def _let_go(
+        self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
+    ) -> float | None:
+        """Delete what has had its time; when to look again."""
+        again = [decision.again_after]
+        for action in decision.actions:
+            if isinstance(action, ReleaseJob):
+                again.append(await self._retention.release(processing, action.attempt))
+        again.append(self._retention.expire(processing, status))
+        return min((one for one in again if one is not None), default=None)
 
     async def _accepted(self, processing: StarProcessing) -> tuple[str, Graph]:
         """The star's revision and graph. Raises GraphInvalid where the star cannot run."""
@@ -106,48 +136,21 @@ class Reconciler:
             raise GraphInvalid("SpecInvalid", problems)
         return revision, graph
 
-    def _held(self, name: str, jobs: set[str]) -> tuple[str, str] | None:
-        """What else keeps a star from starting a Job: pods of lost Jobs, or another star on the same products."""
-        for pod in self._view.pods_of_star(name):
-            job = pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL)
-            if job not in jobs and not outcome.terminal(pod):
-                return "PodsTerminating", f"pod {pod['metadata']['name']} of an earlier Job has not ended yet"
-        stored = self._view.processing(name)
-        mine = self._claim(stored) if stored is not None else None
-        for other in self._view.rivals(name) if stored is not None else ():
-            theirs = self._claim(other)
-            rejected_before = _state(other) is StarState.REJECTED and theirs is not None and theirs[0]
-            if mine is not None and theirs is not None and not rejected_before and theirs < mine:
-                rival = other["metadata"]["name"]
-                return "ProductsInUse", f"StarProcessing {rival!r} writes to the same products (campaign and star)"
-        return None
-
-    def _claim(self, stored: Document) -> tuple[bool, str, str] | None:
-        """A star's claim to its folder of the product tree, the smallest being first; None if it has ended.
-
-        Whoever has begun goes on, then the oldest: two at once would mix their products.
-        """
-        metadata = stored["metadata"]
-        name = metadata["name"]
-        steps = stored.get("status", {}).get("steps", [])
-        active = any(not outcome.finished(job) for job in self._view.jobs_of(name))
-        if _state(stored) in _ENDED and not active:
-            return None
-        begun = active or self._window.holds(name) or any(step.get("attempt") for step in steps)
-        return not begun, metadata["creationTimestamp"], name
-
     async def _decide(self, processing: StarProcessing, revision: str, graph: Graph) -> Decision:
         name = processing.metadata.name
         attempts = await self._attempts(processing)
-        if any(one.state is outcome.AttemptState.ACTIVE for one in attempts):
+        if any(one.active for one in attempts):
             self._window.occupy(name)
 
         # From here to the slot nothing is awaited: no other star can come in between.
-        held = self._held(name, {one.job for one in attempts})
+        held = self._claims.held(name, {one.job for one in attempts if one.active})
+        if held is not None:
+            self._window.withdraw(name)  # nobody waits behind it
 
         def decided() -> Decision:
             admitted = self._window.holds(name)
-            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held))
+            limit = self._max_steps_per_stage
+            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held, limit))
 
         decision = decided()
         if decision.needs_slot and held is None and not self._window.holds(name):
@@ -156,22 +159,26 @@ class Reconciler:
                 decision = decided()
         return decision
 
-    async def _attempts(self, processing: StarProcessing) -> tuple[outcome.Attempt, ...]:
+    async def _attempts(self, processing: StarProcessing) -> tuple[Attempt, ...]:
         found = []
         for job in self._view.jobs_of(processing.metadata.name):
             owners = {one["uid"] for one in job["metadata"].get("ownerReferences", [])}
             if processing.metadata.uid not in owners:
                 continue  # of a star of the same name that was deleted
             pods = self._view.pods_of(job["metadata"]["name"])
-            if not outcome.settled(job, pods):
+            if not settled(job, pods):
                 # The watch of pods is behind that of Jobs, or the pod is gone: ask.
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
-            found.append(outcome.attempt(job, pods))
+                for pod in filter(terminal, pods):
+                    self._view.put(POD, pod)  # its log is asked for later
+            found.append(attempt(job, pods))
         return tuple(found)
 
     async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:
-        old, new = stored.get("status", {}), status.to_dict()
-        changed = {key: new.get(key) for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        if status == processing.status:
+            return
+        new = status.to_dict()
+        changed = difference(stored.get("status", {}), new)
         if not changed:
             return
         name = processing.metadata.name
@@ -180,11 +187,18 @@ class Reconciler:
             body = {"metadata": {"uid": processing.metadata.uid}, "status": changed}
             patched = await self._client.patch(PROCESSING, name, body, "status")
         except NotFound:
+            self._view.drop(PROCESSING, stored)
             return
-        # The watch's echo of our own write is no news to the view: what it allows (Jobs to release, a rival to
-        # go on) is marked here.
-        for touched in self._view.put(PROCESSING, patched):
-            self._mark(touched)
+        # The watch's echo of our own write is no news to the view: what it allows is marked here, as that a rival goes
+        # on. The star itself has been decided to its end, but for what waits until its status is stored.
+        touched = self._view.put(PROCESSING, patched)
+        if _changed_in_status_alone(stored, patched):
+            if patched["status"] == new:
+                self._parsed.written(processing, status, patched)
+            if not status.state.finished and not any(finished(job) for job in self._view.jobs_of(name)):
+                touched.discard(name)
+        for one in touched:
+            self._mark(one)
         if status.state is not processing.status.state:
             fields = {"processing": name, "state": status.state.value, "progress": status.progress}
             logger.info("Star changed state", extra=fields)
@@ -206,9 +220,16 @@ class Reconciler:
             if step.state.final and (known is None or known.state is not step.state):
                 metrics.STEPS.labels(module, step.state.value).inc()
                 if step.state is StepState.SUCCEEDED and step.started_at and step.finished_at:
-                    duration = parse_time(step.finished_at) - parse_time(step.started_at)
-                    metrics.STEP_DURATION.labels(module).observe(duration.total_seconds())
+                    duration = seconds_between(step.started_at, step.finished_at)
+                    metrics.STEP_DURATION.labels(module).observe(duration)
             retried = (known.retries if known else None) or {}
             for kind, count in (step.retries or {}).items():
                 if count > retried.get(kind, 0):
                     metrics.STEP_RETRIES.labels(module, kind).inc(count - retried.get(kind, 0))
+
+
+def _changed_in_status_alone(stored: Document, patched: Document) -> bool:
+    """Whether an answer shows nothing new besides the status; what it shows the watch does not tell again."""
+    old, new = stored["metadata"], slim(PROCESSING, patched)["metadata"]
+    same = all(old.get(key) == new.get(key) for key in old.keys() | new.keys() if key != "resourceVersion")
+    return same and bool(stored["spec"] == patched["spec"])

@@ -1,5 +1,7 @@
 """The pinned graph of each star: taken from the catalogue on acceptance, from its ControllerRevision afterwards."""
 
+import logging
+import time
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -9,11 +11,19 @@ from plato_sas.api import GROUP, ScienceModuleSpec, StarPipelineSpec, StarProces
 from plato_sas.controller.client import AlreadyExists, KubeClient, NotFound
 from plato_sas.controller.resources import MODULE, PIPELINE, REVISION
 from plato_sas.controller.view import View
-from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER
+from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER, SELECTOR
+from plato_sas.plan import rerun
 from plato_sas.plan.graph import Graph, GraphInvalid, build_graph
+from plato_sas.plan.ledger import seconds_between
 from plato_sas.plan.revision import load_revision, revision_content, revision_name
 
+logger = logging.getLogger(__name__)
+
 Document = dict[str, Any]
+
+_KEPT_SECONDS = 3600.0  # for so long a revision stays that no star names
+_MOST_COLLECTED = 100  # at a time
+_CATALOGUE_REST = 1.0  # seconds; stars that are refused together do not each read the catalogue again
 
 
 class Revisions:
@@ -24,22 +34,36 @@ class Revisions:
         self._view = view
         self._graphs: dict[str, Graph] = {}
         self._unpinned: dict[str, Document] = {}  # ControllerRevisions that no star has needed yet
+        self._used: dict[str, float] = {}  # when a star asked for it last
+        self._known: dict[str, tuple[tuple[str, ...], str]] = {}  # a pipeline's revision, and what it was made from
+        self._refreshed: float | None = None
 
     async def of(self, processing: StarProcessing) -> tuple[str, Graph]:
-        """The revision that a star runs, or would run, with and its graph.
+        """The revision that a star runs, or would run, with and its graph. A new rerun takes the current one.
 
         Raises GraphInvalid, also where the star's revision was deleted and cannot be made again.
         """
         name = processing.status.revision
-        if name is None:
-            return self._current(processing.spec.pipeline)
-        if name not in self._graphs:
-            try:
-                revision = await self._client.get(REVISION, name)
-            except NotFound:
-                return self._recovered(name, processing.spec.pipeline)
-            self._graphs[name] = load_revision(processing.spec.pipeline, revision["data"])
-        return name, self._graphs[name]
+        if name is None or rerun.wanted(processing) is not None:
+            name, graph = self._current(processing.spec.pipeline)
+        elif name in self._graphs:
+            graph = self._graphs[name]
+        else:
+            graph = await self._load(name, processing.spec.pipeline)
+        self._used[name] = time.monotonic()
+        return name, graph
+
+    async def _load(self, name: str, pipeline: str) -> Graph:
+        try:
+            revision = await self._client.get(REVISION, name)
+        except NotFound:
+            return self._recovered(name, pipeline)
+        try:
+            graph = load_revision(pipeline, revision["data"])
+        except ValidationError as error:
+            raise GraphInvalid("RevisionInvalid", _problems(error, f"ControllerRevision {name}: data")) from error
+        self._graphs[name] = graph
+        return graph
 
     async def pin(self, name: str) -> None:
         """Have the revision stored before a star's status names it. Raises ApiError."""
@@ -49,18 +73,50 @@ class Revisions:
                 await self._client.create(REVISION, body)
             self._unpinned.pop(name, None)
 
-    def _recovered(self, name: str, pipeline: str) -> tuple[str, Graph]:
+    async def collect(self, now: str) -> None:
+        """Delete revisions that no star names any more, the youngest excepted. Raises ApiError."""
+        found = await self._client.list(REVISION, SELECTOR)
+        needed = self._view.revisions() | self._current_names()
+        recent = time.monotonic() - _KEPT_SECONDS
+        idle = [
+            one["metadata"]
+            for one in found
+            if one["metadata"]["name"] not in needed
+            and seconds_between(one["metadata"]["creationTimestamp"], now) > _KEPT_SECONDS
+        ]
+        for metadata in idle[:_MOST_COLLECTED]:
+            name = metadata["name"]
+            if self._used.get(name, recent) > recent:
+                continue  # a star that was accepted just now may name it in a moment
+            # From here on whoever needs it makes it again.
+            for memory in (self._graphs, self._used, self._unpinned):
+                memory.pop(name, None)
+            await self._client.delete(REVISION, name, uid=metadata["uid"])
+            logger.info("Unused revision deleted", extra={"revision": name})
+
+    def _current_names(self) -> set[str]:
+        names = set()
+        for pipeline in self._view.pipelines():
+            with suppress(GraphInvalid):
+                names.add(self._current(pipeline)[0])
+        return names
+
+    def _recovered(self, name: str, pipeline: str) -> Graph:
         """A deleted revision made again, which is possible as long as pipeline and modules have not changed."""
-        with suppress(GraphInvalid, ValidationError):
+        with suppress(GraphInvalid):
             current, graph = self._current(pipeline)
             if current == name:
-                return name, graph
+                return graph
         raise GraphInvalid("RevisionLost", [f"status.revision: ControllerRevision {name!r} was deleted"])
 
     async def refresh(self) -> None:
         """Look again at pipelines and modules: watches of different kinds are not ordered among each other."""
+        started = time.monotonic()
+        if self._refreshed is not None and started < self._refreshed + _CATALOGUE_REST:
+            return  # what has come since the watches will bring
+        self._refreshed = started
         for kind in (MODULE, PIPELINE):
-            before = self._view.names(kind)
+            before = self._view.known(kind)
             self._view.replace(kind, await self._client.list(kind), before)
 
     def _current(self, pipeline: str) -> tuple[str, Graph]:
@@ -68,13 +124,18 @@ class Revisions:
         stored = self._view.pipeline(pipeline)
         if stored is None:
             raise GraphInvalid("PipelineNotFound", [f"spec.pipeline: there is no StarPipeline {pipeline!r}"])
+        used = [self._view.module(step.get("module", "")) for step in stored["spec"].get("steps", [])]
+        source = tuple(one["metadata"]["resourceVersion"] if one else "" for one in (stored, *used))
+        known = self._known.get(pipeline)
+        if known is not None and known[0] == source and known[1] in self._graphs:
+            return known[1], self._graphs[known[1]]
+        name, graph = self._built(pipeline, stored, [one for one in used if one is not None])
+        self._known[pipeline] = source, name
+        return name, graph
+
+    def _built(self, pipeline: str, stored: Document, used: list[Document]) -> tuple[str, Graph]:
         spec = _read(StarPipelineSpec, stored, "StarPipeline")
-        used = {step.module: self._view.module(step.module) for step in spec.steps}
-        modules = {
-            name: ScienceModuleSpec.model_validate(module["spec"])
-            for name, module in used.items()
-            if module is not None
-        }
+        modules = {one["metadata"]["name"]: _read(ScienceModuleSpec, one, "ScienceModule") for one in used}
         content = revision_content(spec, modules)
         name = revision_name(pipeline, content)
         if name not in self._graphs:
@@ -98,5 +159,8 @@ def _read(model: type[M], stored: Document, kind: str) -> M:
         return model.model_validate(stored["spec"])
     except ValidationError as error:
         where = f"{kind} {stored['metadata']['name']}: spec"
-        found = [f"{where}.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise GraphInvalid("PipelineInvalid", found) from error
+        raise GraphInvalid("PipelineInvalid", _problems(error, where)) from error
+
+
+def _problems(error: ValidationError, where: str) -> list[str]:
+    return [f"{where}.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]

@@ -1,8 +1,11 @@
 """What the site can set, from environment variables (the chart sets them)."""
 
 import os
+import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from plato_sas.jobs.stage import Site
 
@@ -21,10 +24,28 @@ class Settings:
     site: Site
     max_active_stars: int = 1000  # stars that may have Jobs at a time
     workers: int = 8  # stars reconciled at a time; they mostly wait for the API server
-    job_ttl: int = 3600  # how long a finished Job stays for its logs
+    job_ttl: int = 3600  # how long a finished Job stays at least
+    star_ttl: int = 604800  # how long a finished star stays, where its spec does not say
+    status_interval: int = 2  # how often a star's progress inside a stage is written at most
+    max_steps_per_stage: int = 16
+    products: Path = Path("/sas/products")  # where this process sees the products volume
+    keep_logs: bool = True
+    log_max_bytes: int = 1 << 20  # of one container's log on the products volume
+    log_workers: int = 2
+    archive: bool = True
     resync: int = 300  # how often the view is compared with the API server, against events lost by a watch
     health_port: int = 8080
     metrics_port: int = 9090
+    lease: str = "plato-sas-operator"
+    identity: str = ""  # who holds the Lease
+
+    def check_volume(self) -> None:
+        """Raises SettingInvalid where the products volume is needed and not there."""
+        if (self.keep_logs or self.archive) and not self.products.is_dir():
+            raise SettingInvalid(
+                f"{_PREFIX}PRODUCTS: {str(self.products)!r} is no folder; mount the products volume there, or set "
+                f"{_PREFIX}KEEP_LOGS and {_PREFIX}ARCHIVE to false"
+            )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -47,10 +68,29 @@ class Settings:
             max_active_stars=read.integer("MAX_ACTIVE_STARS", cls.max_active_stars, minimum=1),
             workers=read.integer("WORKERS", cls.workers, minimum=1),
             job_ttl=read.integer("JOB_TTL_SECONDS", cls.job_ttl, minimum=0),
+            star_ttl=read.integer("STAR_TTL_SECONDS", cls.star_ttl, minimum=0),
+            status_interval=read.integer("STATUS_INTERVAL_SECONDS", cls.status_interval, minimum=0),
+            max_steps_per_stage=read.integer("MAX_STEPS_PER_STAGE", cls.max_steps_per_stage, minimum=1, maximum=16),
+            products=read.folder("PRODUCTS", cls.products),
+            keep_logs=read.boolean("KEEP_LOGS", cls.keep_logs),
+            log_max_bytes=read.integer("LOG_MAX_BYTES", cls.log_max_bytes, minimum=4096, maximum=1 << 24),
+            log_workers=read.integer("LOG_WORKERS", cls.log_workers, minimum=1, maximum=16),
+            archive=read.boolean("ARCHIVE", cls.archive),
             resync=read.integer("RESYNC_SECONDS", cls.resync, minimum=10),
             health_port=read.integer("HEALTH_PORT", cls.health_port, minimum=1),
             metrics_port=read.integer("METRICS_PORT", cls.metrics_port, minimum=1),
+            lease=read.text("LEASE", cls.lease),
+            identity=_identity(environment),
         )
+
+
+def _identity(environment: Mapping[str, str]) -> str:
+    """The pod: a container that is started again in its pod is the same. Outside of a pod each process is another."""
+    pod = environment.get("POD_ID")
+    if pod is None:
+        return f"{socket.gethostname()}_{uuid.uuid4()}"
+    uid = environment.get(f"{_PREFIX}POD_UID", "")
+    return f"{pod}_{uid}" if uid else pod
 
 
 def _pair(variable: str, text: str) -> tuple[str, str]:
@@ -73,7 +113,19 @@ class _Reader:
             raise SettingInvalid(f"{self.name(key)} is not set")
         return value
 
-    def integer(self, key: str, default: int, minimum: int) -> int:
+    def boolean(self, key: str, default: bool) -> bool:
+        written = self.text(key, str(default).lower())
+        if written not in ("true", "false"):
+            raise SettingInvalid(f"{self.name(key)}: {written!r} is neither true nor false")
+        return written == "true"
+
+    def folder(self, key: str, default: Path) -> Path:
+        path = Path(self.text(key, str(default)))
+        if not path.is_absolute():
+            raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is no absolute path")
+        return path
+
+    def integer(self, key: str, default: int, minimum: int, maximum: int | None = None) -> int:
         written = self.text(key, str(default))
         try:
             value = int(written)
@@ -81,4 +133,6 @@ class _Reader:
             raise SettingInvalid(f"{self.name(key)}: {written!r} is not an integer") from None
         if value < minimum:
             raise SettingInvalid(f"{self.name(key)}: {value} is less than {minimum}")
+        if maximum is not None and value > maximum:
+            raise SettingInvalid(f"{self.name(key)}: {value} is more than {maximum}")
         return value

@@ -6,9 +6,16 @@ from typing import Any
 
 from plato_sas.controller import metrics
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, WATCHED, Kind
+from plato_sas.controller.slimming import slim
+from plato_sas.jobs.attempt import finished
 from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
+from plato_sas.jobs.pods import terminal
 
 Document = dict[str, Any]
+
+
+# Deletions remembered: an answer to our own write that is older than the deletion comes within a minute.
+_GRAVES = 4096
 
 
 class View:
@@ -16,6 +23,7 @@ class View:
 
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[str, Document]] = {kind: {} for kind in WATCHED}
+        self._gone: dict[str, None] = {}  # uids, the oldest first
         self._star_by_label: dict[str, str] = {}
         self._jobs_by_star: dict[str, set[str]] = defaultdict(set)
         self._pods_by_job: dict[str, set[str]] = defaultdict(set)
@@ -30,6 +38,9 @@ class View:
 
     def module(self, name: str) -> Document | None:
         return self._objects[MODULE].get(name)
+
+    def job(self, name: str) -> Document | None:
+        return self._objects[JOB].get(name)
 
     def jobs_of(self, star: str) -> list[Document]:
         """The Jobs that carry a star's label."""
@@ -51,14 +62,21 @@ class View:
     def stars(self) -> list[str]:
         return list(self._objects[PROCESSING])
 
+    def pipelines(self) -> list[str]:
+        return list(self._objects[PIPELINE])
+
+    def revisions(self) -> set[str]:
+        """The ControllerRevisions that stars name."""
+        found = (star.get("status", {}).get("revision") for star in self._objects[PROCESSING].values())
+        return {name for name in found if name is not None}
+
     def put(self, kind: Kind, item: Document) -> set[str]:
-        """An object as the API server has it; an older version than the known one is ignored."""
+        """An object as the API server has it or had it: what is older than what is known already is ignored."""
         metadata = item["metadata"]
         known = self._objects[kind].get(metadata["name"])
-        if known is not None and _version(known) > _version(item):
+        if metadata["uid"] in self._gone or (known is not None and _version(known) >= _version(item)):
             return set()
-        if known is not None and _version(known) == _version(item):
-            return set()
+        item = slim(kind, item)
         if known is not None:
             self._unindex(kind, known)
         self._objects[kind][metadata["name"]] = item
@@ -66,8 +84,11 @@ class View:
         return self._touched(kind, item)
 
     def drop(self, kind: Kind, item: Document) -> set[str]:
-        """An object is gone."""
+        """An object is gone, and does not come back: whatever is still said of it is old."""
         name = item["metadata"]["name"]
+        self._gone[item["metadata"]["uid"]] = None
+        if len(self._gone) > _GRAVES:
+            del self._gone[next(iter(self._gone))]
         known = self._objects[kind].get(name)
         if known is None or known["metadata"]["uid"] != item["metadata"]["uid"]:
             return set()
@@ -76,16 +97,18 @@ class View:
         self._unindex(kind, known)
         return touched
 
-    def names(self, kind: Kind) -> set[str]:
-        return set(self._objects[kind])
+    def known(self, kind: Kind) -> set[str]:
+        """The uids of all objects of a kind."""
+        return {item["metadata"]["uid"] for item in self._objects[kind].values()}
 
     def replace(self, kind: Kind, items: Iterable[Document], before: set[str] | None = None) -> set[str]:
-        """A complete list: what is not in it and was known before the list began (`before`; all if None) is gone."""
-        listed = {item["metadata"]["name"]: item for item in items}
+        """A complete list: what is not in it and was `known` before the list began (all if None) is gone."""
+        listed = {item["metadata"]["uid"]: item for item in items}
+        gone = (self.known(kind) if before is None else before) - listed.keys()
         touched: set[str] = set()
-        for name, known in list(self._objects[kind].items()):
-            if name not in listed and (before is None or name in before):
-                touched |= self.drop(kind, known)
+        for item in list(self._objects[kind].values()):
+            if item["metadata"]["uid"] in gone:
+                touched |= self.drop(kind, item)
         for item in listed.values():
             touched |= self.put(kind, item)
         return touched
@@ -127,6 +150,13 @@ class View:
         elif kind is POD:
             _discard(self._pods_by_job, labels.get(JOB_NAME_LABEL, ""), name)
             _discard(self._pods_by_star, labels.get(PROCESSING_LABEL, ""), name)
+
+
+def decisive(kind: Kind, item: Document) -> bool:
+    """Whether something may follow, so that a star has to be looked at now; progress inside of a Job is only told."""
+    if kind is POD:
+        return terminal(item)
+    return kind is not JOB or finished(item)
 
 
 def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:

@@ -44,6 +44,12 @@ class AdmissionWindow:
         self._report()
         return False
 
+    def withdraw(self, key: str) -> None:
+        """The star does not wait for a slot at the moment; one that it has it keeps."""
+        if self._waiting.pop(key, None) is not None:
+            self._wake_next()
+            self._report()
+
     def release(self, key: str) -> None:
         """The star is finished, gone or does not want a slot any more."""
         known = key in self._active or key in self._waiting

@@ -1,0 +1,56 @@
+"""The beginning and the end of a text of any length, in bounded memory."""
+
+from collections import deque
+
+
+class Excerpt:
+    """Keeps the first quarter of `limit` bytes and the last three quarters, where the text is longer than that."""
+
+    def __init__(self, limit: int) -> None:
+        self._head_limit = limit // 4
+        self._tail_limit = limit - self._head_limit
+        self._head = bytearray()
+        self._blocks: deque[bytes] = deque()
+        self._held = 0
+        self._unread = False
+        self.total = 0
+
+    def add(self, block: bytes) -> None:
+        self.total += len(block)
+        room = self._head_limit - len(self._head)
+        self._head += block[:room]
+        rest = block[room:] if room < len(block) else b""
+        if rest:
+            self._blocks.append(rest)
+            self._held += len(rest)
+        while self._blocks and self._held - len(self._blocks[0]) >= self._tail_limit:
+            self._held -= len(self._blocks.popleft())
+
+    def lines(self) -> int:
+        """About how many lines fill the limit, judged by the beginning."""
+        lines = max(1, self._head.count(b"\n"))
+        return max(1, (self._head_limit + self._tail_limit) * lines // max(1, len(self._head)))
+
+    def replace_tail(self, end: "Excerpt") -> None:
+        """The text went on beyond what was added; `end` has seen its end."""
+        self._blocks, self._held, self._unread = deque([end._last()]), 0, True
+
+    def text(self) -> bytes:
+        """What is kept, whole lines; a line in between tells how much is missing. Ends with a newline."""
+        head, tail = bytes(self._head), self._last()
+        missing = self.total - len(head) - len(tail)
+        if missing <= 0 and not self._unread:
+            return _ended(head + tail)
+        # Half a line would be taken for a whole one.
+        head = head[: head.rfind(b"\n") + 1] or head
+        tail = tail[tail.find(b"\n") + 1 :] or tail
+        missing = self.total - len(head) - len(tail)
+        told = f"at least {missing}" if self._unread else str(missing)
+        return _ended(head) + f"[... {told} bytes left out here ...]\n".encode() + _ended(tail)
+
+    def _last(self) -> bytes:
+        return b"".join(self._blocks)[-self._tail_limit :]
+
+
+def _ended(text: bytes) -> bytes:
+    return text if not text or text.endswith(b"\n") else text + b"\n"

@@ -1,0 +1,39 @@
+"""What the kubelet's probes ask: is the process alive, and does it work or wait?"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+
+class Health:
+    """`/healthz` answers 200 whenever the event loop does. `/readyz` answers 200 with nothing left to wait for."""
+
+    def __init__(self) -> None:
+        self._waits_for: str | None = "start"
+
+    def waits_for(self, what: str | None) -> None:
+        """What keeps the operator from working; None for nothing."""
+        self._waits_for = what
+
+    @asynccontextmanager
+    async def serve(self, port: int, host: str = "0.0.0.0") -> AsyncIterator[int]:  # noqa: S104 - the kubelet asks
+        """Answer while in the context; gives the port, which is a free one for port 0."""
+        application = web.Application()
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            yield runner.addresses[0][1]
+        finally:
+            await runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self._waits_for is None:
+            return web.json_response({})
+        return web.Response(status=503, text=f"waiting for {self._waits_for}\n")

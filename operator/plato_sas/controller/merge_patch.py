@@ -1,0 +1,21 @@
+"""What to send so that a stored document becomes another one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7396) from `old` to `new`, empty if they are equal; neither holds a null.
+
+    Objects are merged by whoever applies it, so that what is gone must be named; lists are replaced whole.
+    """
+    patch: dict[str, Any] = {}
+    for key in old.keys() | new.keys():
+        before, after = old.get(key), new.get(key)
+        if before == after:
+            continue
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            patch[key] = difference(before, after)
+        else:
+            patch[key] = after
+    return patch
