@@ -16,6 +16,12 @@ T = TypeVar("T")
 API = "plato-sas.io/v1alpha1"
 FINISHED = ("Succeeded", "Failed", "Cancelled", "Rejected")
 _POLL_SECONDS = 0.5
+# The synthetic image's parameters; modules/synthetic/README.md says what each does.
+_INTEGERS = {
+    "scratch_mib": 0, "memory_mib": 0, "print_mib": 0, "write_files": 0, "children": 0, "fork_burst": 0,
+    "exit_code": 0, "exit_signal": 0, "failures": 1000000,
+}  # fmt: skip
+_FLAGS = ("silent", "hang", "ignore_sigterm", "write_outside", "crash_after_output")
 
 
 def until(look: Callable[[], T | None], what: str, seconds: float) -> T:
@@ -49,12 +55,10 @@ class Site:
             "inputs": [{"name": one, "optional": one in optional} for one in inputs or []],
             "outputs": [{"name": one} for one in outputs],
             "parameters": [
+                *({"name": one, "type": "integer", "default": default} for one, default in _INTEGERS.items()),
+                *({"name": one, "type": "boolean", "default": "false"} for one in _FLAGS),
                 {"name": "sleep_s", "type": "number", "default": 0},
-                {"name": "scratch_mib", "type": "integer", "default": 0},
-                {"name": "memory_mib", "type": "integer", "default": 0},
-                {"name": "exit_code", "type": "integer", "default": 0},
-                {"name": "failures", "type": "integer", "default": 1000000},
-                {"name": "silent", "type": "boolean", "default": "false"},
+                {"name": "true_share", "type": "number", "default": 1, "minimum": 0, "maximum": 1},
                 {"name": "message", "type": "string", "default": ""},
                 {"name": "facts", "type": "string", "default": "{}"},
             ],

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import yaml
 
-from msap1.__main__ import main
+from msap1.__main__ import STEPS
 from msap1.filters import clip_outliers, fill_gaps, high_pass
-from msap1.grid import Grid, bin_cells, to_grid
+from msap1.grid import Grid, bin_cells, regrid, to_grid
 from msap1.spectrum import nyquist_uhz, power_spectrum
 from msap1.transits import remove_transits
 from sas_products import (
     Column,
     InputError,
+    Scalar,
     ScienceError,
     Series,
     read_series,
@@ -22,9 +23,12 @@ from sas_products import (
     run,
     write_dp1,
     write_product,
+    write_scalars,
+    write_series,
 )
 
 MODULE = Path(__file__).resolve().parents[2] / "modules" / "msap1" / "module.yaml"
+SPECS = {one["metadata"]["name"]: one["spec"] for one in yaml.safe_load_all(MODULE.read_text())}
 CADENCE_S = 60.0
 CADENCE_D = CADENCE_S / 86400.0
 
@@ -151,7 +155,7 @@ def test_binning_averages_what_is_there() -> None:
 def sas_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
-    parameters = yaml.safe_load(MODULE.read_text())["spec"]["parameters"]
+    parameters = SPECS["msap1"]["parameters"]
     (tmp_path / "params.json").write_text(json.dumps({p["name"]: float(p["default"]) for p in parameters}))
     monkeypatch.setenv("SAS_ROOT", str(tmp_path))
     for name in ("SAS_STAR", "SAS_CAMPAIGN", "SAS_STEP"):
@@ -160,14 +164,31 @@ def sas_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start() -> int:
-    return run(main, module="msap1", version="0.1.0")
+def start(step: str = "all") -> int:
+    return run(STEPS[step], module="msap1", version="0.1.0")
+
+
+def next_step(root: Path) -> None:
+    """What one step has published becomes input of the next."""
+    for path in (root / "out").glob("*.h5"):
+        path.rename(root / "in" / path.stem)
+
+
+def read_all(folder: Path, suffix: str) -> dict[str, np.ndarray]:
+    """Fluxes and densities by product."""
+    found: dict[str, np.ndarray] = {}
+    for ident in ("VARLC", "AARLC", "VARLC_BINNED"):
+        name = f"IDP_SAS_{ident}"
+        found[name] = read_series(folder / f"{name}{suffix}", name).flux
+        name = name.replace("LC", "PSD")
+        found[name] = read_spectrum(folder / f"{name}{suffix}", name).psd
+    return found
 
 
 def test_a_run_makes_what_the_catalogue_says(sas_root: Path) -> None:
     write_dp1(sas_root / "in/DP1_LC_MERGED", a_dp1(gap=slice(7000, 7300)), {})
     assert start() == 0
-    spec = yaml.safe_load(MODULE.read_text())["spec"]
+    spec = SPECS["msap1"]
     made = {path.name for path in (sas_root / "out").iterdir()}
     assert made == {f"{output['name']}.h5" for output in spec["outputs"]} | {"facts.json"}
     facts = json.loads((sas_root / "out/facts.json").read_text())
@@ -184,6 +205,67 @@ def test_a_run_makes_what_the_catalogue_says(sas_root: Path) -> None:
     assert read_series(sas_root / "out/IDP_SAS_VARLC_BINNED.h5", "IDP_SAS_VARLC_BINNED").cadence_s == pytest.approx(
         1800.0
     )
+
+
+def test_the_steps_of_the_baseline_make_what_the_whole_makes(sas_root: Path) -> None:
+    curve = a_dp1(gap=slice(7000, 9000))  # longer than what is filled
+    write_dp1(sas_root / "in/DP1_LC_MERGED", curve, {})
+    assert start() == 0
+    whole = read_all(sas_root / "out", ".h5")
+    for path in (sas_root / "out").iterdir():
+        path.unlink()
+    made: set[str] = set()
+    for step in ("msap1-01", "msap1-07", "msap1-08"):
+        assert SPECS[step]["args"] == [f"--step={step}"]
+        assert start(step) == 0
+        new = {path.name for path in (sas_root / "out").iterdir()} - {"facts.json"}
+        assert new == {f"{output['name']}.h5" for output in SPECS[step]["outputs"]}
+        made |= new
+        next_step(sas_root)
+    assert made == {f"{output['name']}.h5" for output in SPECS["msap1"]["outputs"]}
+    parts = read_all(sas_root / "in", "")
+    for name, values in whole.items():
+        assert parts[name].shape == values.shape, name
+        assert parts[name] == pytest.approx(values, rel=1e-6, abs=1e-6 * np.abs(values).max()), name
+
+
+def test_a_written_curve_gives_its_grid_back() -> None:
+    there = np.random.default_rng(1).random(50_000) < 0.8
+    there[[0, -1]] = True
+    grid = a_grid(np.random.default_rng(2).normal(size=50_000), there)
+    again = regrid(grid.series())
+    assert again.cadence_d == pytest.approx(grid.cadence_d, rel=1e-12)
+    assert (again.there == grid.there).all()
+    assert (again.flux == grid.flux).all()
+
+
+@pytest.mark.parametrize(("nu_max", "passes"), [(None, False), (2000.0, False), (5.0, True)])
+def test_a_slow_oscillation_of_the_campaign_before_widens_the_filter(
+    sas_root: Path, nu_max: float | None, passes: bool
+) -> None:
+    time = np.arange(0.0, 80.0, 1800 / 86400)
+    slow = np.sin(2 * np.pi * time / 6.0)  # 1.9 uHz
+    series = Series(time, 100.0 * slow, np.ones(time.size, np.int32))
+    write_series(sas_root / "in/IDP_SAS_VARLC", "IDP_SAS_VARLC", series, {})
+    if nu_max is not None:
+        write_scalars(sas_root / "in/DP3_SAS_NU_MAX", "DP3_SAS_NU_MAX", Scalar(nu_max, "uHz"), {})
+    assert start("msap1-07") == 0
+    flux = read_series(sas_root / "out/IDP_SAS_AARLC.h5", "IDP_SAS_AARLC").flux
+    kept = np.abs(flux[time.size // 3 : 2 * time.size // 3]).max() / 100.0
+    assert kept > 0.9 if passes else kept < 0.4
+
+
+@pytest.mark.parametrize(("transits", "code"), [(0.0, 0), (1.0, 2)])
+def test_a_star_with_transits_needs_its_kit(
+    sas_root: Path, capsys: pytest.CaptureFixture[str], transits: float, code: int
+) -> None:
+    write_dp1(sas_root / "in/DP1_LC_MERGED", a_dp1(), {})
+    flag = "IDP_EAS_QC_TARGET_TCE_DETECTION"
+    write_product(sas_root / "in" / flag, flag, {"flag": Column(transits)}, {})
+    assert start("msap1-01") == code
+    if code:
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert told.startswith("msap1: error: IDP_EAS_TRANSIT_REMOVAL_KIT: absent")
 
 
 def test_transits_are_removed_with_the_kit(sas_root: Path) -> None:

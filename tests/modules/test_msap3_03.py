@@ -187,7 +187,9 @@ def test_a_star_without_oscillations_ends_well(
     spectrum = Spectrum(frequency, np.random.default_rng(5).exponential(size=frequency.size))
     star = StarData(teff_k=5800.0, e_teff_k=80.0, logg=4.4, e_logg=0.05)
     assert a_run(tmp_path, monkeypatch, spectrum, star) == 0
-    assert json.loads((tmp_path / "out" / "facts.json").read_text()) == {"osc_detection_flag": False}
+    assert json.loads((tmp_path / "out" / "facts.json").read_text()) == {
+        "osc_detection_flag": False, "peakbagging_flag": False
+    }  # fmt: skip
     ident = "IDP_SAS_SEISMIC_DETECTION_FLAG"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{ident}.h5", "facts.json"]
     with open_product(tmp_path / "out" / f"{ident}.h5", ident) as group:

@@ -1,29 +1,64 @@
-"""The module's run: one light curve in, series and spectra out."""
+"""The module's run: a light curve in, series and spectra out; all at once, or one step of the baseline (`--step`)."""
 
+import argparse
 import sys
 import time
 
 from msap1.filters import clip_outliers, fill_gaps, high_pass
-from msap1.grid import Grid, bin_cells, to_grid
+from msap1.grid import SECONDS_PER_DAY, Grid, bin_cells, regrid, to_grid
 from msap1.spectrum import nyquist_uhz, power_spectrum
+from msap1.transits import FLAG, has_transits, remove_transits
 from msap1.transits import IDENT as KIT
-from msap1.transits import remove_transits
-from sas_products import ScienceError, Step, run
+from sas_products import InputError, ScienceError, Step, run
 
 MODULE = "msap1"
 VERSION = "0.1.0"
 
+NU_MAX = "DP3_SAS_NU_MAX"
+NU_MAX_PERIODS = 4.0
+"""Periods of nu_max that the long-term filter must pass: oscillations reach down to about half of nu_max."""
 
-def main(step: Step) -> None:
+
+def fused(step: Step) -> None:
     """Read the inputs, make the six products and the facts."""
     started = time.monotonic()
     varlc = _varlc(step)
-    aarlc = high_pass(varlc, step.number("aarlc_filter_d"))
-    binned = bin_cells(varlc, 60.0 * step.number("bin_min"))
     _write(step, "IDP_SAS_VAR", "", varlc)
-    _write(step, "IDP_SAS_AAR", "", aarlc)
-    _write(step, "IDP_SAS_VAR", "_BINNED", binned)
+    _write(step, "IDP_SAS_AAR", "", high_pass(varlc, step.number("aarlc_filter_d")))
+    _write(step, "IDP_SAS_VAR", "_BINNED", bin_cells(varlc, 60.0 * step.number("bin_min")))
     print(f"six products written after {time.monotonic() - started:.1f} s", flush=True)
+
+
+def msap1_01(step: Step) -> None:
+    """Level-1 curve to VARLC: transits and outliers out, gaps filled."""
+    _write(step, "IDP_SAS_VAR", "", _varlc(step))
+
+
+def msap1_07(step: Step) -> None:
+    """VARLC to AARLC: the long-term filter."""
+    varlc = regrid(step.read_series("IDP_SAS_VARLC"))
+    _write(step, "IDP_SAS_AAR", "", high_pass(varlc, _aarlc_filter_d(step)))
+
+
+def msap1_08(step: Step) -> None:
+    """VARLC to bins."""
+    varlc = regrid(step.read_series("IDP_SAS_VARLC"))
+    _write(step, "IDP_SAS_VAR", "_BINNED", bin_cells(varlc, 60.0 * step.number("bin_min")))
+
+
+def _aarlc_filter_d(step: Step) -> float:
+    """The filter's width: as the parameter says, wider for a star that is known to oscillate slowly."""
+    width = step.number("aarlc_filter_d")
+    if not step.input(NU_MAX) or width == 0:
+        return width
+    nu_max = step.read_scalar(NU_MAX)
+    if nu_max.unit != "uHz" or nu_max.value <= 0:
+        raise InputError(
+            f"{NU_MAX}: value: expected a positive frequency in uHz, found {nu_max.value!r} {nu_max.unit!r}"
+        )
+    needed = NU_MAX_PERIODS / (nu_max.value * 1e-6 * SECONDS_PER_DAY)
+    print(f"{NU_MAX} {nu_max.value:.1f} uHz: filter of {max(width, needed):.3g} d", flush=True)
+    return max(width, needed)
 
 
 def _varlc(step: Step) -> Grid:
@@ -33,6 +68,8 @@ def _varlc(step: Step) -> Grid:
     if (kit := step.input(KIT)) is not None:
         series = remove_transits(series, kit)
         print(f"transits removed with {KIT}", flush=True)
+    elif (flag := step.input(FLAG)) is not None and has_transits(flag):
+        raise InputError(f"{KIT}: absent, and {FLAG} says that the star has transits")
     grid = to_grid(series, step.number("min_cadence_s"))
     clipped = clip_outliers(grid, step.number("clip_sigma"), step.number("clip_width_d"))
     print(f"{grid.there.sum() - clipped.there.sum()} outliers dropped of {grid.there.sum()} cells", flush=True)
@@ -55,5 +92,10 @@ def _write(step: Step, stem: str, suffix: str, grid: Grid) -> None:
     step.write_spectrum(f"{stem}PSD{suffix}", power_spectrum(grid), cadence_s=grid.cadence_s)
 
 
+STEPS = {"all": fused, "msap1-01": msap1_01, "msap1-07": msap1_07, "msap1-08": msap1_08}
+
+
 if __name__ == "__main__":
-    sys.exit(run(main, module=MODULE, version=VERSION))
+    parser = argparse.ArgumentParser(prog=MODULE, description="Series and power spectra of one star's light curve.")
+    parser.add_argument("--step", choices=STEPS, default="all", help="default: all in one")
+    sys.exit(run(STEPS[parser.parse_args().step], module=MODULE, version=VERSION))

@@ -84,6 +84,19 @@ def to_grid(series: Series, min_cadence_s: float) -> Grid:
     return Grid(start, cell, ppm, there, _quarters(index, series.quarter[valid], cells))
 
 
+def regrid(series: Series) -> Grid:
+    """The grid of a curve that one was written from: its cells are whole multiples of the cadence apart."""
+    steps = round(float(series.time[-1] - series.time[0]) / float(np.median(np.diff(series.time))))
+    if steps >= MAX_CELLS:
+        raise ScienceError(f"IDP_SAS_VARLC: {steps + 1} cells from first to last time")
+    start = float(series.time[0])
+    cadence = float(series.time[-1] - start) / steps
+    index = np.rint((series.time - start) / cadence).astype(np.int64)
+    flux, there = np.zeros(steps + 1), np.zeros(steps + 1, bool)
+    flux[index], there[index] = series.flux, True
+    return Grid(start, cadence, flux, there, _quarters(index, series.quarter, steps + 1))
+
+
 def _quarters(index: npt.NDArray[np.int64], quarter: IntArray, cells: int) -> IntArray:
     """The quarter of every cell; a missing one has that of the cell before it."""
     known = np.zeros(cells, np.int64)

@@ -8,6 +8,13 @@ import numpy as np
 from sas_products import InputError, Series, open_product
 
 IDENT = "IDP_EAS_TRANSIT_REMOVAL_KIT"
+FLAG = "IDP_EAS_QC_TARGET_TCE_DETECTION"
+
+
+def has_transits(flag: Path) -> bool:
+    """What the exoplanet system says of the star. Raises `InputError`."""
+    with open_product(flag, FLAG) as group:
+        return bool(group.number("flag"))
 
 
 def remove_transits(series: Series, kit: Path) -> Series:

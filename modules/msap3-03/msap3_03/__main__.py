@@ -125,7 +125,7 @@ def publish(step: Step, prior: NuMaxPrior, spectrum: RebinnedSpectrum, outcome: 
     write_product(step.output(f"{ident}.h5"), ident, flag, step.attributes(attributes))
     fit = outcome.fit
     if not outcome.detected or fit is None:
-        step.write_facts({"osc_detection_flag": False})
+        step.write_facts({"osc_detection_flag": False, "peakbagging_flag": False})
         return
     method = f"pySYD 6.10.5, {fit.samples} Monte Carlo samples"
     step.write_scalars("DP3_SAS_NU_MAX", scalar(fit.nu_max), method=method)
@@ -147,6 +147,8 @@ def publish(step: Step, prior: NuMaxPrior, spectrum: RebinnedSpectrum, outcome: 
     step.write_facts(
         {
             "osc_detection_flag": True,
+            "peakbagging_flag": outcome.excess is not None
+            and outcome.excess.ratio >= step.number("peakbagging_snr_min"),
             "nu_max": fit.nu_max.value,
             "delta_nu": fit.delta_nu.value,
             "delta_nu_02": None if small is None else small.value,

@@ -1,49 +1,57 @@
-"""Reads its inputs, writes the outputs and facts that it is told to, and ends as it is told to."""
+"""Reads its inputs, misbehaves as it is told to, writes its outputs and facts, and ends as it is told to."""
 
-import argparse
-import json
-import os
 import sys
-import tempfile
-import time
-from pathlib import Path
+
+from synthetic.contract import Arguments, Refused, Run
+from synthetic.misbehaviour import (
+    WROTE_OUTSIDE,
+    fail,
+    fill_scratch,
+    fork_burst,
+    heed_sigterm,
+    hoard,
+    leave_children,
+    print_lines,
+    wait,
+    write_files,
+    write_outside,
+)
+from synthetic.products import write_outputs
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="A synthetic module for tests; behaviour also from /sas/params.json.")
-    parser.add_argument("--output", action="append", default=[], metavar="FILE", help="a file to write in /sas/out")
-    parser.add_argument("--input", action="append", default=[], metavar="NAME", help="an input that must be there")
-    parser.add_argument("--root", type=Path, default=Path("/sas"), help="where the contract's folders are")
-    arguments = parser.parse_args()
-    root: Path = arguments.root
-    parameters = json.loads((root / "params.json").read_text())
-    content = [f"{os.environ['SAS_STAR']} {os.environ['SAS_CAMPAIGN']} {os.environ['SAS_STEP']}"]
-    for name in arguments.input:
-        path = root / "in" / name
-        if not path.is_file():
-            print(f"synthetic: input {name} is not there", file=sys.stderr)
-            return 2
-        content.append(path.read_text(errors="replace"))
-    # A file with a name: the kubelet counts what it finds in the folder.
-    with tempfile.NamedTemporaryFile() as filling:
-        for _ in range(int(parameters.get("scratch_mib", 0))):
-            filling.write(bytes(1 << 20))
-        filling.flush()
-        time.sleep(float(parameters.get("sleep_s", 0)))
-    hoard = bytearray(int(parameters.get("memory_mib", 0)) << 20)
-    if hoard:
-        hoard[::4096] = b"x" * len(hoard[::4096])
-    if message := parameters.get("message"):
-        print(message, file=sys.stderr)
-    code = int(parameters.get("exit_code", 0))
-    if code and int(os.environ["SAS_ATTEMPT"]) <= int(parameters.get("failures", 1_000_000)):
+def main(words: list[str]) -> int:
+    """Run once; returns the exit code."""
+    try:
+        run = Run(Arguments(words))
+        heed_sigterm(ignore=bool(run.parameters.get("ignore_sigterm", False)))
+        return behave(run)
+    except Refused as refusal:
+        print(f"synthetic: error: {refusal}", file=sys.stderr, flush=True)
+        return refusal.code
+
+
+def behave(run: Run) -> int:
+    """Everything in the order that the README gives. Raises Refused."""
+    run.read_inputs()
+    if message := run.parameters.get("message"):
+        print(message, file=sys.stderr, flush=True)
+    print_lines(run.integer("print_mib"))
+    if run.parameters.get("write_outside", False) and write_outside(run):
+        return WROTE_OUTSIDE
+    leave_children(run.integer("children"))
+    fork_burst(run.integer("fork_burst"))
+    fill_scratch(run.integer("scratch_mib"))
+    held = hoard(run.integer("memory_mib"))
+    wait(float(run.parameters.get("sleep_s", 0)), bool(run.parameters.get("hang", False)))
+    after = bool(run.parameters.get("crash_after_output", False))
+    if not after and (code := fail(run)):
         return code
-    if not parameters.get("silent", False):
-        for name in arguments.output:
-            (root / "out" / name).write_text("\n".join(content) + "\n")
-        (root / "out" / "facts.json").write_text(parameters.get("facts", "{}"))
-    return 0
+    write_files(run, run.integer("write_files"))
+    if not run.parameters.get("silent", False):
+        write_outputs(run)
+    del held
+    return fail(run) if after else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
