@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from plato_sas.api import StarState, StepState
-from plato_sas.jobs import outcome
-from plato_sas.jobs.outcome import FailureClass
+from plato_sas.jobs import failure
+from plato_sas.jobs.failure import FailureClass
+from plato_sas.plan.outcomes import WITHHELD_BY_THE_VOLUME
 
 _SPECIFICATION = "docs/specification.md"
 _PACKAGES = ("plan", "jobs", "stager", "controller")
 _WORD = re.compile(r"[A-Z][A-Za-z]+")
 # Words of the code that are no reason: kinds and values of Kubernetes' own, headers, types of Events and conditions.
 _OTHER = {
-    "Accept", "Active", "Background", "BearerToken", "Complete", "ControllerRevision", "Default", "DisruptionTarget",
-    "Event", "Failed", "FallbackToLogsOnError", "False", "IfNotPresent", "Ignore", "Job", "Mi", "Never", "Normal",
-    "OnRootMismatch", "Pod", "PodScheduled", "RuntimeDefault", "ScienceModule", "StarPipeline", "StarProcessing",
-    "StartError", "True", "Warning",
+    "Accept", "Active", "Authorization", "Background", "BearerToken", "Complete", "ControllerRevision", "Default",
+    "DisruptionTarget", "Event", "Excerpt", "Failed", "FallbackToLogsOnError", "False", "IfNotPresent", "Job",
+    "Lease", "Mi", "Never", "Normal", "OnRootMismatch", "Pod", "PodScheduled", "RuntimeDefault", "ScienceModule",
+    "StarPipeline", "StarProcessing", "StartError", "True", "Warning",
 }  # fmt: skip
 # Kubernetes' own, which reach the status as they are.
 _OF_KUBERNETES = {"Unschedulable"}
@@ -50,7 +51,8 @@ def classes(repository: Path) -> dict[str, str]:
                 found[reason] = FailureClass[kind].value
             case ast.Call(ast.Name("Problem"), [_, ast.Constant(value=reason), *_]):
                 found[reason] = FailureClass.SCIENCE.value
-    return found | dict.fromkeys(outcome._STAGER_TEMPORARY, FailureClass.INFRASTRUCTURE.value)
+    temporary = failure._STAGER_TEMPORARY | WITHHELD_BY_THE_VOLUME
+    return found | dict.fromkeys(temporary, FailureClass.INFRASTRUCTURE.value)
 
 
 def section(text: str, number: str) -> str:
