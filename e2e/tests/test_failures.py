@@ -88,7 +88,7 @@ def test_suspending_starts_nothing_new_and_resuming_goes_on(site: Site, chain: s
 def test_finished_jobs_stay_for_their_logs_and_then_go(site: Site, chain: str) -> None:
     site.start("tidy", pipeline="hungry", parameters={"one": {"message": "a line for the log"}})
     site.finished("tidy")
-    job = next(one["metadata"]["name"] for one in site.jobs("tidy") if "-one-" in one["metadata"]["name"])
+    (job,) = [one["metadata"]["name"] for one in site.jobs("tidy")]
     assert "a line for the log" in kubectl("logs", f"job/{job}", "-c", "step-one", namespace=site.namespace)
     until(lambda: not site.jobs("tidy"), "Jobs gone", JOB_TTL_SECONDS + 60)
     assert site.star("tidy")["status"]["state"] == "Succeeded"

@@ -1,0 +1,83 @@
+"""What is there already is not made again: across attempts, reruns and campaigns."""
+
+from typing import Any
+
+import pytest
+
+from e2e.tests.site import Document, Site, states, until
+
+STEPS = ("one", "two", "three", "aside")
+
+
+@pytest.fixture(scope="module")
+def line(site: Site) -> str:
+    """one -> two -> three, and `aside` beside them."""
+    site.synthetic("line-a", outputs=["IDP_A"])
+    site.synthetic("line-b", inputs=["IDP_A"], outputs=["IDP_B"])
+    site.synthetic("line-c", inputs=["IDP_B"], outputs=["IDP_C"])
+    site.pipeline("line", [
+        {"name": "one", "module": "line-a"},
+        {"name": "two", "module": "line-b", "inputs": [{"name": "IDP_A", "step": "one"}]},
+        {"name": "three", "module": "line-c", "inputs": [{"name": "IDP_B", "step": "two"}]},
+        {"name": "aside", "module": "line-a"},
+    ])  # fmt: skip
+    return "line"
+
+
+def rerun(site: Site, star: str, number: int, wish: Document | None = None, **spec: Any) -> dict[str, str]:
+    """Ask for a rerun and wait for its end; the steps' states."""
+    site.patch(star, {"rerun": {"id": number, **(wish or {})}, **spec})
+    until(lambda: site.star(star)["status"].get("rerun") == number, f"rerun {number} taken up", 30)
+    return states(site.finished(star))
+
+
+def made(site: Site, star: str) -> dict[str, str]:
+    """When each product was published."""
+    return {step: site.manifest(star, step)["publishedAt"] for step in STEPS}
+
+
+def test_a_changed_parameter_reruns_exactly_what_is_downstream_of_it(site: Site, line: str) -> None:
+    site.start("tuned", pipeline=line)
+    assert set(states(site.finished("tuned")).values()) == {"Succeeded"}
+    before = made(site, "tuned")
+
+    assert rerun(site, "tuned", 1) == dict.fromkeys(STEPS, "Reused")
+    assert made(site, "tuned") == before, "nothing was made again"
+
+    seen = rerun(site, "tuned", 2, parameters={"two": {"message": "another way"}})
+    assert seen == {"one": "Reused", "two": "Succeeded", "three": "Succeeded", "aside": "Reused"}
+    assert site.manifest("tuned", "two")["parameters"]["message"] == "another way"
+
+
+def test_only_what_failed_is_run_again(site: Site, line: str) -> None:
+    site.start("mended", pipeline=line, parameters={"two": {"exit_code": 3}})
+    assert states(site.finished("mended"))["two"] == "Failed"
+    kept = {step: site.manifest("mended", step)["publishedAt"] for step in ("one", "aside")}
+    seen = rerun(site, "mended", 1, {"failed": True}, parameters={"two": {"exit_code": 0}})
+    assert seen == dict.fromkeys(STEPS, "Succeeded")
+    assert {step: site.manifest("mended", step)["publishedAt"] for step in ("one", "aside")} == kept
+
+
+def test_a_rerun_from_a_step_runs_it_although_nothing_has_changed(site: Site, line: str) -> None:
+    site.start("forced", pipeline=line)
+    site.finished("forced")
+    before = {step: site.manifest("forced", step)["attemptId"] for step in STEPS}
+    seen = rerun(site, "forced", 1, {"from": ["two"]})
+    # The synthetic module makes the same of the same, so there is nothing new for three.
+    assert seen == {"one": "Succeeded", "two": "Succeeded", "three": "Reused", "aside": "Succeeded"}
+    after = {step: site.manifest("forced", step)["attemptId"] for step in STEPS}
+    assert {step for step in STEPS if after[step] != before[step]} == {"two"}
+
+
+def test_another_campaign_reuses_what_nothing_has_changed_for(site: Site, line: str) -> None:
+    site.start("carried", pipeline=line)
+    site.finished("carried")
+    spec = {"star": "carried", "campaign": "e2e-next", "pipeline": line, "parameters": {"aside": {"message": "new"}}}
+    site.apply("StarProcessing", "carried-next", spec)
+    status = site.finished("carried-next")
+    assert states(status) == {"one": "Reused", "two": "Reused", "three": "Reused", "aside": "Succeeded"}
+    manifest = site.manifest("carried", "three", campaign="e2e-next")
+    assert manifest["campaign"] == "e2e-next"
+    assert manifest["reusedFrom"]["campaign"] == "e2e"
+    first, second = (site.products / campaign / "carried" / "three" / "IDP_C.h5" for campaign in ("e2e", "e2e-next"))
+    assert first.read_bytes() == second.read_bytes()

@@ -1,0 +1,105 @@
+"""Steps as stages: fused or one by one, followed live, and taken up after the last step that ended well."""
+
+import pytest
+
+from e2e.tests.site import Document, Site, states, steps, until
+
+
+@pytest.fixture(scope="module")
+def chain(site: Site) -> str:
+    """one -> two -> three, and `aside` beside them."""
+    site.synthetic("link-a", outputs=["IDP_A"])
+    site.synthetic("link-b", inputs=["IDP_A"], outputs=["IDP_B"], timeout="20s", retry={"temporary": 2})
+    site.synthetic("link-c", inputs=["IDP_B"], outputs=["IDP_C"])
+    site.pipeline("links", [
+        {"name": "one", "module": "link-a"},
+        {"name": "two", "module": "link-b", "inputs": [{"name": "IDP_A", "step": "one"}]},
+        {"name": "three", "module": "link-c", "inputs": [{"name": "IDP_B", "step": "two"}]},
+        {"name": "aside", "module": "link-a"},
+    ])  # fmt: skip
+    return "links"
+
+
+def jobs_of_attempts(site: Site, star: str) -> list[str]:
+    """The steps of each Job that the star had, as in "one=1,two=1", in the order of their creation."""
+    jobs = sorted(site.jobs(star), key=lambda job: (job["metadata"]["creationTimestamp"], job["metadata"]["name"]))
+    return [job["metadata"]["annotations"]["plato-sas.io/steps"] for job in jobs]
+
+
+def test_a_fused_stage_is_one_job_whose_steps_are_shown_live(site: Site, chain: str) -> None:
+    slow = {"sleep_s": 5}
+    site.start("live", pipeline=chain, parameters={"one": slow, "two": slow, "three": slow})
+
+    def midway() -> Document | None:
+        status: Document = site.star("live").get("status", {})
+        seen = states(status)
+        return status if (seen.get("one"), seen.get("two")) == ("Publishing", "Running") else None
+
+    status = until(midway, "step two seen running while one waits to be published", 60)
+    assert states(status)["three"] == "Pending"
+    assert site.published("live") == set(), "a product is visible when its stage has ended"
+    status = site.finished("live")
+    assert set(states(status).values()) == {"Succeeded"}
+    assert jobs_of_attempts(site, "live") == ["one=1,aside=1,two=1,three=1"]
+    assert site.published("live") == {"one", "two", "three", "aside"}
+    begun = [steps(status)[name]["startedAt"] for name in ("one", "two", "three")]
+    assert begun == sorted(set(begun)), "each step has its own times"
+
+
+def test_per_step_makes_a_job_of_every_step(site: Site, chain: str) -> None:
+    site.start("single", pipeline=chain, stages="PerStep")
+    assert site.finished("single")["state"] == "Succeeded"
+    assert set(jobs_of_attempts(site, "single")) == {"one=1", "aside=1", "two=1", "three=1"}
+
+
+def test_a_stage_ends_where_a_fact_is_needed(site: Site) -> None:
+    site.synthetic("teller", outputs=["IDP_A"], facts=[{"name": "go", "type": "boolean"}])
+    site.synthetic("hearer", inputs=["IDP_A"], outputs=["IDP_B"])
+    tell = [{"name": "IDP_A", "step": "tell"}]
+    site.pipeline("telling", [
+        {"name": "tell", "module": "teller"},
+        {"name": "always", "module": "hearer", "inputs": tell},
+        {"name": "perhaps", "module": "hearer", "inputs": tell, "when": "facts['tell'].go"},
+    ])  # fmt: skip
+    site.start("told", pipeline="telling", parameters={"tell": {"facts": '{"go": true}'}})
+    assert set(states(site.finished("told")).values()) == {"Succeeded"}
+    assert jobs_of_attempts(site, "told") == ["tell=1,always=1", "perhaps=1"]
+
+
+def test_a_retry_begins_after_the_last_step_that_ended_well(site: Site, chain: str) -> None:
+    site.start("again", pipeline=chain, parameters={"two": {"exit_code": 75, "failures": 1}})
+    status = site.finished("again")
+    assert status["state"] == "Succeeded"
+    found = steps(status)
+    assert {name: one["attempt"] for name, one in found.items()} == {"one": 1, "two": 2, "three": 1, "aside": 1}
+    assert found["two"]["retries"] == {"Temporary": 1}
+    # The stage, a salvage of what it left, and a stage with the rest.
+    assert jobs_of_attempts(site, "again") == ["one=1,aside=1,two=1,three=1", "one=1,aside=1", "two=2,three=1"]
+    assert site.manifest("again", "one")["attempt"] == 1
+    first, second = (site.manifest("again", name)["attemptId"] for name in ("one", "two"))
+    assert first != second
+
+
+def test_a_failure_in_the_middle_keeps_what_ended_well_before_it(site: Site, chain: str) -> None:
+    site.start("broken", pipeline=chain, parameters={"two": {"exit_code": 3, "message": "two: no modes"}})
+    status = site.finished("broken")
+    assert states(status) == {"one": "Succeeded", "two": "Failed", "three": "Skipped", "aside": "Succeeded"}
+    assert (steps(status)["two"]["exitCode"], steps(status)["two"]["message"]) == (3, "two: no modes")
+    assert site.published("broken") == {"one", "aside"}
+
+
+def test_the_step_at_fault_is_the_one_that_wrote_nothing_not_the_one_that_missed_it(site: Site, chain: str) -> None:
+    site.start("mute", pipeline=chain, parameters={"one": {"silent": "true"}})
+    status = site.finished("mute")
+    assert states(status) == {"one": "Failed", "two": "Skipped", "three": "Skipped", "aside": "Succeeded"}
+    assert steps(status)["one"]["reason"] == "OutputMissing"
+    assert "/sas/out/IDP_A.h5 does not exist" in steps(status)["one"]["message"]
+    assert steps(status)["two"]["reason"] == "UpstreamFailed"
+    assert site.published("mute") == {"aside"}
+
+
+def test_each_step_of_a_stage_has_its_own_timeout(site: Site, chain: str) -> None:
+    site.start("slowpoke", pipeline=chain, parameters={"two": {"sleep_s": 300}})
+    status = site.finished("slowpoke", 120)
+    assert states(status) == {"one": "Succeeded", "two": "Failed", "three": "Skipped", "aside": "Succeeded"}
+    assert steps(status)["two"]["reason"] == "DeadlineExceeded"
