@@ -23,6 +23,15 @@ demo: cluster load ## Set everything up, then take the demo stars through the pi
 test: lint cluster load schemas ## Set everything up, then pass every test
 	$(PYTHON) -m pytest
 
+.PHONY: chaos
+chaos: cluster load ## Inject every fault and judge what becomes of the stars (about an hour)
+	$(PYTHON) -m e2e.chaos
+
+.PHONY: bench
+bench: cluster load ## Measure speed and scale, then write docs/benchmarks.md (about an hour)
+	$(PYTHON) -m e2e.toolchain kwok
+	status=0; $(PYTHON) -m e2e.bench || status=$$?; $(PYTHON) -m e2e.bench report; exit $$status
+
 .PHONY: setup
 setup: venv ## Install system packages and the Python side
 

@@ -60,7 +60,7 @@ SCENARIOS = {
     "a rerun of what failed": Scenario(
         CHAIN, exit_codes={"b": [2, 0]}, acts=({"rerun": {"id": 1, "failed": True}},), moments=14
     ),
-    "a star that leaves": Scenario(CHAIN, spec={"ttl": "30s"}, leaves=True, moments=7),
+    "a star that leaves": Scenario(CHAIN, spec={"ttl": "30s"}, leaves=True, moments=6),
     "a failed star that is run again and leaves": Scenario(
         CHAIN,
         exit_codes={"c": [2, 0]},

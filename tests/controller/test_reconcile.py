@@ -45,7 +45,7 @@ def test_a_star_goes_through_its_pipeline() -> None:
     assert len(world.jobs_created) == 1, "nothing has to be decided between the steps"
     assert status["revision"] in world.revisions()
     assert not world.all(JOB), "every Job is let go"
-    assert [one["reason"] for one in world.all(EVENT).values()] == ["Succeeded"]
+    assert not world.all(EVENT), "the ordinary end is not worth a write for every star"
 
 
 def test_a_failed_step_is_told_in_status_and_event() -> None:

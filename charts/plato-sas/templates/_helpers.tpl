@@ -119,6 +119,10 @@ true
 - name: PLATO_SAS_NODE_SELECTOR
   value: {{ include "plato-sas.pairs" . | quote }}
 {{- end }}
+{{- with .Values.modules.tolerations }}
+- name: PLATO_SAS_TOLERATIONS
+  value: {{ toJson . | quote }}
+{{- end }}
 {{- with .Values.modules.priorityClassName }}
 - name: PLATO_SAS_PRIORITY_CLASS
   value: {{ . | quote }}

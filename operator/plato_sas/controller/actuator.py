@@ -7,6 +7,7 @@ from plato_sas.controller.client import AlreadyExists, ApiError, KubeClient, Not
 from plato_sas.controller.resources import JOB, POD
 from plato_sas.controller.view import View
 from plato_sas.jobs.builder import build_job
+from plato_sas.jobs.pods import terminal
 from plato_sas.jobs.stage import Run, Site, StageRun
 from plato_sas.plan.decide import Action, LimitPod, StartRun, StopJob
 from plato_sas.plan.refusal import Refusal
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 # The Job itself is wrong; or it may not be now (a quota, a policy, a right).
 _INVALID = (400, 422)
 _FORBIDDEN = (403,)
+_AT_ONCE = 1  # the least that a pod's deadline can be [s]
 
 
 class Actuator:
@@ -43,8 +45,7 @@ class Actuator:
                             raise
                         refusals.append(Refusal(next(iter(run.numbers)), str(error), error.status in _INVALID))
                 case StopJob(job):
-                    await self._client.delete(JOB, job)
-                    logger.info("Job stopped", extra={"job": job})
+                    await self._stop(job)
                 case LimitPod(pod, seconds):
                     await self._limit(pod, seconds)
         return refusals
@@ -65,6 +66,16 @@ class Actuator:
             logger.info("Job found", extra=fields)
         self._view.put(JOB, created)
 
+    async def _stop(self, job: str) -> None:
+        """End a Job: by its pod's deadline, so that it stays for its log; or delete it where no pod is on a node."""
+        placed = [pod for pod in self._view.pods_of(job) if pod["spec"].get("nodeName") and not terminal(pod)]
+        if not placed:
+            await self._client.delete(JOB, job)
+            logger.info("Job stopped", extra={"job": job})
+        for pod in placed:
+            if pod["spec"].get("activeDeadlineSeconds") != _AT_ONCE:
+                await self._limit(pod["metadata"]["name"], _AT_ONCE)
+
     async def _limit(self, pod: str, seconds: int) -> None:
         try:
             patched = await self._client.patch(POD, pod, {"spec": {"activeDeadlineSeconds": seconds}})
@@ -76,5 +87,5 @@ class Actuator:
             # Its pod's own deadline is still there; the star's other steps must not wait for this.
             logger.warning("Pod not stopped", extra={"pod": pod, "error": str(error)})
             return
-        logger.info("Pod stopped: a step has run longer than its timeout", extra={"pod": pod})
+        logger.info("Pod stopped", extra={"pod": pod})
         self._view.put(POD, patched)

@@ -25,7 +25,7 @@ STEPS = Counter("plato_sas_steps_total", "Steps that became final.", ["module", 
 STEP_RETRIES = Counter("plato_sas_step_retries_total", "Attempts made again.", ["module", "failure_class"])
 STEP_DURATION = Histogram(
     "plato_sas_step_duration_seconds",
-    "Duration of successful steps, from the Job's start to its end.",
+    "Duration of successful steps, from the start of their container to its end.",
     ["module"],
     buckets=(1, 3, 10, 30, 60, 120, 300, 900, 3600, 14400),
 )

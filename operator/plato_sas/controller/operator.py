@@ -23,6 +23,7 @@ from plato_sas.controller.window import AdmissionWindow
 logger = logging.getLogger(__name__)
 
 _LAG_INTERVAL = 0.25
+_PROGRESS_PER_SECOND = 100.0  # stars whose progress inside of a stage is written in a second at most
 
 
 class Operator:
@@ -42,13 +43,13 @@ class Operator:
                 max_bytes=settings.log_max_bytes,
                 workers=settings.log_workers,
             )
-        window = AdmissionWindow(settings.max_active_stars, self._queue.add)
+        self._window = AdmissionWindow(settings.max_active_stars, self._queue.add)
         self._revisions = Revisions(client, self._view)
         self._reconciler = Reconciler(
             client,
             self._view,
             self._revisions,
-            window,
+            self._window,
             Actuator(client, self._view, settings.site),
             Retention(
                 client,
@@ -75,7 +76,9 @@ class Operator:
             if gone or decisive(kind, item):
                 self._queue.add(name)
             else:
-                self._queue.add_after(name, self._settings.status_interval)
+                # Of thousands of stars, each tells its progress less often.
+                pause = self._window.active / _PROGRESS_PER_SECOND
+                self._queue.add_after(name, max(pause, self._settings.status_interval))
 
     async def prime(self) -> None:
         """List everything once. Nothing is decided before: a Job not yet seen would be taken for lost."""

@@ -1,11 +1,13 @@
 """What the site can set, from environment variables (the chart sets them)."""
 
+import json
 import os
 import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from plato_sas.jobs.stage import Site
 
@@ -60,6 +62,7 @@ class Settings:
             image_pull_policy=read.text("IMAGE_PULL_POLICY", Site.image_pull_policy),
             image_pull_secrets=tuple(filter(None, read.text("IMAGE_PULL_SECRETS", "").split(","))),
             node_selector=tuple(_pair(read.name("NODE_SELECTOR"), one) for one in selector.split(",") if one),
+            tolerations=read.tolerations("TOLERATIONS"),
             priority_class=read.text("PRIORITY_CLASS", "") or None,
         )
         return cls(
@@ -112,6 +115,15 @@ class _Reader:
         if value is None:
             raise SettingInvalid(f"{self.name(key)} is not set")
         return value
+
+    def tolerations(self, key: str) -> tuple[dict[str, Any], ...]:
+        try:
+            found = json.loads(self.text(key, "[]"))
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise SettingInvalid(f"{self.name(key)} is not a JSON list of tolerations")
+        return tuple(found)
 
     def boolean(self, key: str, default: bool) -> bool:
         written = self.text(key, str(default).lower())

@@ -18,6 +18,11 @@ class AdmissionWindow:
         self._waiting: dict[str, Rank] = {}
         self._heap: list[tuple[Rank, str]] = []
 
+    @property
+    def active(self) -> int:
+        """How many stars have a slot."""
+        return len(self._active)
+
     def holds(self, key: str) -> bool:
         return key in self._active
 

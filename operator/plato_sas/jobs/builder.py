@@ -96,6 +96,8 @@ def _pod(run: Run, site: Site) -> Document:
         pod["imagePullSecrets"] = [{"name": name} for name in site.image_pull_secrets]
     if site.node_selector:
         pod["nodeSelector"] = dict(site.node_selector)
+    if site.tolerations:
+        pod["tolerations"] = list(site.tolerations)
     if site.priority_class:
         pod["priorityClassName"] = site.priority_class
     return pod
