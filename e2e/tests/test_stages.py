@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.tests.site import Document, Site, states, steps, until
+from e2e.tests.site import FINISHED, Document, Site, states, steps, until
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +20,19 @@ def chain(site: Site) -> str:
     return "links"
 
 
-def jobs_of_attempts(site: Site, star: str) -> list[str]:
-    """The steps of each Job that the star had, as in "one=1,two=1", in the order of their creation."""
-    jobs = sorted(site.jobs(star), key=lambda job: (job["metadata"]["creationTimestamp"], job["metadata"]["name"]))
-    return [job["metadata"]["annotations"]["plato-sas.io/steps"] for job in jobs]
+def followed(site: Site, star: str, seconds: float = 120) -> tuple[Document, list[str]]:
+    """The finished star's status, and the steps of each Job that it had, as in "one=1,two=1", as they were made."""
+    seen: dict[tuple[str, str], str] = {}
+
+    def look() -> Document | None:
+        for job in site.jobs(star):
+            metadata = job["metadata"]
+            seen[metadata["creationTimestamp"], metadata["name"]] = metadata["annotations"]["plato-sas.io/steps"]
+        status: Document = site.star(star).get("status", {})
+        return status if status.get("state") in FINISHED else None
+
+    status = until(look, f"star {star} finished", seconds)
+    return status, [seen[key] for key in sorted(seen)]
 
 
 def test_a_fused_stage_is_one_job_whose_steps_are_shown_live(site: Site, chain: str) -> None:
@@ -38,9 +47,9 @@ def test_a_fused_stage_is_one_job_whose_steps_are_shown_live(site: Site, chain: 
     status = until(midway, "step two seen running while one waits to be published", 60)
     assert states(status)["three"] == "Pending"
     assert site.published("live") == set(), "a product is visible when its stage has ended"
-    status = site.finished("live")
+    status, jobs = followed(site, "live")
     assert set(states(status).values()) == {"Succeeded"}
-    assert jobs_of_attempts(site, "live") == ["one=1,aside=1,two=1,three=1"]
+    assert jobs == ["one=1,aside=1,two=1,three=1"]
     assert site.published("live") == {"one", "two", "three", "aside"}
     begun = [steps(status)[name]["startedAt"] for name in ("one", "two", "three")]
     assert begun == sorted(set(begun)), "each step has its own times"
@@ -48,8 +57,9 @@ def test_a_fused_stage_is_one_job_whose_steps_are_shown_live(site: Site, chain: 
 
 def test_per_step_makes_a_job_of_every_step(site: Site, chain: str) -> None:
     site.start("single", pipeline=chain, stages="PerStep")
-    assert site.finished("single")["state"] == "Succeeded"
-    assert set(jobs_of_attempts(site, "single")) == {"one=1", "aside=1", "two=1", "three=1"}
+    status, jobs = followed(site, "single")
+    assert status["state"] == "Succeeded"
+    assert set(jobs) == {"one=1", "aside=1", "two=1", "three=1"}
 
 
 def test_a_stage_ends_where_a_fact_is_needed(site: Site) -> None:
@@ -62,19 +72,20 @@ def test_a_stage_ends_where_a_fact_is_needed(site: Site) -> None:
         {"name": "perhaps", "module": "hearer", "inputs": tell, "when": "facts['tell'].go"},
     ])  # fmt: skip
     site.start("told", pipeline="telling", parameters={"tell": {"facts": '{"go": true}'}})
-    assert set(states(site.finished("told")).values()) == {"Succeeded"}
-    assert jobs_of_attempts(site, "told") == ["tell=1,always=1", "perhaps=1"]
+    status, jobs = followed(site, "told")
+    assert set(states(status).values()) == {"Succeeded"}
+    assert jobs == ["tell=1,always=1", "perhaps=1"]
 
 
 def test_a_retry_begins_after_the_last_step_that_ended_well(site: Site, chain: str) -> None:
     site.start("again", pipeline=chain, parameters={"two": {"exit_code": 75, "failures": 1}})
-    status = site.finished("again")
+    status, jobs = followed(site, "again")
     assert status["state"] == "Succeeded"
     found = steps(status)
     assert {name: one["attempt"] for name, one in found.items()} == {"one": 1, "two": 2, "three": 1, "aside": 1}
     assert found["two"]["retries"] == {"Temporary": 1}
     # The stage, a salvage of what it left, and a stage with the rest.
-    assert jobs_of_attempts(site, "again") == ["one=1,aside=1,two=1,three=1", "one=1,aside=1", "two=2,three=1"]
+    assert jobs == ["one=1,aside=1,two=1,three=1", "one=1,aside=1", "two=2,three=1"]
     assert site.manifest("again", "one")["attempt"] == 1
     first, second = (site.manifest("again", name)["attemptId"] for name in ("one", "two"))
     assert first != second

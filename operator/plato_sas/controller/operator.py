@@ -19,10 +19,13 @@ from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
 from plato_sas.controller.view import View, decisive
 from plato_sas.controller.window import AdmissionWindow
+from plato_sas.jobs.attempt import finished
 
 logger = logging.getLogger(__name__)
 
 _LAG_INTERVAL = 0.25
+_FIRST_PAUSE = 0.5  # seconds between tries of the first list, doubled each time
+_LONGEST_PAUSE = 15.0
 _PROGRESS_PER_SECOND = 100.0  # stars whose progress inside of a stage is written in a second at most
 
 
@@ -83,9 +86,25 @@ class Operator:
     async def prime(self) -> None:
         """List everything once. Nothing is decided before: a Job not yet seen would be taken for lost."""
         for kind in WATCHED:  # stars before their Jobs: a Job newer than its star's status is understood
-            self._view.replace(kind, await self._client.list(kind))
+            self._view.replace(kind, await self._list(kind))
+        for name in self._view.stars():
+            # Stars that run have their slots before any other can take one.
+            if any(not finished(job) for job in self._view.jobs_of(name)):
+                self._window.occupy(name)
         for name in self._view.stars():
             self._queue.add(name)
+
+    async def _list(self, kind: Kind) -> list[dict[str, Any]]:
+        """The first list of a kind, however long the API server takes to give it."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self._client.list(kind)
+            except ApiError as error:
+                fields = {"kind": kind.name, "error": str(error), "retry_in": pause}
+                logger.warning("First list failed", extra=fields)
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
 
     async def run(self) -> None:
         """Work until cancelled; `prime` must have been called."""
@@ -124,14 +143,19 @@ class Operator:
         """Compare the view with the API server now and then: a watch can lose a deletion."""
         while True:
             await asyncio.sleep(self._settings.resync)
+            for kind in WATCHED:
+                before = self._view.known(kind)  # what is made during the list is not in it
+                try:
+                    listed = await self._client.list(kind)
+                except ApiError as error:
+                    logger.warning("Resync failed", extra={"kind": kind.name, "error": str(error)})
+                    continue
+                for name in self._view.replace(kind, listed, before):
+                    self._queue.add(name)
             try:
-                for kind in WATCHED:
-                    before = self._view.known(kind)  # what is made during the list is not in it
-                    for name in self._view.replace(kind, await self._client.list(kind), before):
-                        self._queue.add(name)
                 await self._revisions.collect(_now())
             except ApiError as error:
-                logger.warning("Resync failed", extra={"error": str(error)})
+                logger.warning("ControllerRevisions not collected", extra={"error": str(error)})
 
 
 async def _watch_loop_lag() -> None:

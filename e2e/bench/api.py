@@ -1,0 +1,120 @@
+"""The API server as a benchmark drives it: many requests at a time, watches, metrics, at little cost of its own."""
+
+import asyncio
+import base64
+import json
+import ssl
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from e2e.layout import KUBECONFIG
+
+Document = dict[str, Any]
+STARS = "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starprocessings"
+PODS = "/api/v1/namespaces/{namespace}/pods"
+JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
+_LINE_LIMIT = 2**22
+_PAGE = 1000
+
+
+class ApiFailed(Exception):
+    """The API server refused a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+
+def credentials(kubeconfig: Path = KUBECONFIG) -> tuple[str, ssl.SSLContext]:
+    """The server and how to speak to it, from a kubeconfig with a client certificate in it."""
+    content = json.loads(kubeconfig.read_text())
+    cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with tempfile.NamedTemporaryFile(
+        prefix="plato-sas-bench-", suffix=".pem"
+    ) as file:  # the ssl module reads files only
+        file.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
+        file.write(base64.b64decode(user["client-key-data"]))
+        file.flush()
+        context.load_cert_chain(file.name)
+    return str(cluster["server"]), context
+
+
+class Api:
+    """Requests to one API server."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def request(self, method: str, path: str, body: Document | None = None, **query: str) -> Document:
+        """Raises ApiFailed, aiohttp.ClientError, TimeoutError."""
+        headers = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
+        async with self._session.request(method, path, json=body, params=query, headers=headers) as answer:
+            text = await answer.text()
+            if answer.status >= 400:
+                raise ApiFailed(answer.status, f"{method} {path}: {text[:500]}")
+            found: Document = json.loads(text)
+            return found
+
+    async def text(self, path: str) -> str:
+        """What is at a path, such as `/metrics`. Raises ApiFailed."""
+        async with self._session.get(path) as answer:
+            found = await answer.text()
+            if answer.status >= 400:
+                raise ApiFailed(answer.status, f"GET {path}: {found[:500]}")
+            return found
+
+    async def list(self, path: str, **query: str) -> tuple[list[Document], str]:
+        """Every object, and the version from which a watch goes on."""
+        items: list[Document] = []
+        query = {"limit": str(_PAGE), **query}
+        while True:
+            page = await self.request("GET", path, None, **query)
+            items += page["items"]
+            if not page["metadata"].get("continue"):
+                return items, str(page["metadata"]["resourceVersion"])
+            query["continue"] = page["metadata"]["continue"]
+
+    async def watch(self, path: str, version: str, **query: str) -> AsyncIterator[tuple[str, Document]]:
+        """Type and object of each change since a version, for ever.
+
+        Raises ApiFailed (410) where the version is too old: whoever watches lists again.
+        """
+        while True:
+            options = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", **query}
+            unlimited = aiohttp.ClientTimeout(total=None, sock_connect=30)
+            async with self._session.get(path, params=options, timeout=unlimited) as answer:
+                if answer.status >= 400:
+                    raise ApiFailed(answer.status, await answer.text())
+                async for line in answer.content:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise ApiFailed(event["object"].get("code", 0), event["object"].get("message", ""))
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        yield event["type"], event["object"]
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[Api]:
+    """An API client for the test platform's cluster."""
+    server, context = credentials()
+    connector = aiohttp.TCPConnector(ssl=context, limit=64)
+    session = aiohttp.ClientSession(
+        server, connector=connector, timeout=aiohttp.ClientTimeout(total=60), read_bufsize=_LINE_LIMIT
+    )
+    async with session:
+        yield Api(session)
+
+
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """End tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

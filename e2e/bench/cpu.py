@@ -1,0 +1,100 @@
+"""Processor time and memory of the platform's processes, from proc(5)."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.processes import arguments, pids
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PLATFORM = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "containerd",
+    "kwok",
+)
+_OPERATOR = "plato_sas.controller"
+
+
+def role(command: list[str]) -> str | None:
+    """Which part of the platform a command is; None for any other program."""
+    if not command:
+        return None
+    program = Path(command[0]).name
+    if program in _PLATFORM:
+        return program
+    return "operator" if _OPERATOR in command[:4] else None
+
+
+def seconds(pid: int) -> float:
+    """Processor time of a process so far, without that of its children; 0 if it has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident(pid: int) -> int:
+    """Resident memory of a process in bytes; 0 if it has ended."""
+    return _status(pid, "VmRSS")
+
+
+def peak(pid: int) -> int:
+    """The largest resident memory that a process has had, in bytes; 0 if it has ended."""
+    return _status(pid, "VmHWM")
+
+
+def _status(pid: int, key: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), 0)
+
+
+def in_pod(pid: int, uid: str) -> bool:
+    """Whether a process runs in a pod, by its control group."""
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
+    return uid in groups or uid.replace("-", "_") in groups
+
+
+def operator_pid(pod_uid: str) -> int | None:
+    """The operator's process in a pod, if it runs."""
+    for pid in pids():
+        if role(arguments(pid)) == "operator" and in_pod(pid, pod_uid):
+            return pid
+    return None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Processor time by part of the platform."""
+
+    by_pid: Mapping[int, tuple[str, float]]
+
+    @classmethod
+    def take(cls) -> "Usage":
+        """Now. This program and what it runs are `bench`."""
+        found = {}
+        for pid in pids():
+            name = "bench" if pid == os.getpid() else role(arguments(pid))
+            if name is not None:
+                found[pid] = (name, seconds(pid))
+        return cls(found)
+
+    def since(self, before: "Usage") -> dict[str, float]:
+        """Seconds used since an earlier look, by part; a process that ended in between is not counted."""
+        used: dict[str, float] = {}
+        for pid, (name, total) in self.by_pid.items():
+            known = before.by_pid.get(pid)
+            used[name] = used.get(name, 0.0) + total - (known[1] if known and known[0] == name else 0.0)
+        return dict(sorted(used.items()))

@@ -1,0 +1,100 @@
+"""A Job of every step: the operator beside somebody who applies the very same Jobs, step after step."""
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from e2e.bench import catalogue, handmade
+from e2e.bench.batch import run_batch
+from e2e.bench.options import Options
+from e2e.bench.result import Bar, Result
+from e2e.bench.site import BenchError, Site, bench_site, empty
+from e2e.bench.stars import remove_stars
+from e2e.kubernetes import get, kubectl
+from e2e.progress import phase
+
+Document = dict[str, Any]
+STARS = 20
+_QUICK_STARS = 2
+_PIPELINE = "bench-perstep"
+_TIMES_BY_HAND = 1.2
+_LABEL = "plato-sas.io/bench"
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+# The API server's own part of a Job, which a new one gets again.
+_OWN_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
+
+
+def run(options: Options) -> Result:
+    """Raises BenchError, CommandFailed."""
+    stars = options.stars or (_QUICK_STARS if options.quick else STARS)
+    with bench_site() as site:  # finished Jobs stay long enough to be read
+        site.apply(catalogue.chain(_PIPELINE))
+        run_batch(site, _PIPELINE, 1, campaign="warm-up", stages="PerStep")
+        remove_stars(site.namespace)
+        batch = run_batch(site, _PIPELINE, stars, stages="PerStep")
+        levels = _levels(site, stars)
+        remove_stars(site.namespace)
+        _without_operator(site)
+        empty(site.products)
+        by_hand = _apply_by_hand(site, levels)
+    return Result(
+        name="perstep",
+        title=f"{stars} stars x {catalogue.STEPS} steps, a Job of each ÷ the same Jobs applied by hand",
+        figure=round(batch.seconds / by_hand, 2),
+        unit="",
+        bar=Bar("<=", _TIMES_BY_HAND),
+        compared_with={"the same Jobs by kubectl apply, step after step [s]": round(by_hand, 2)},
+        details={"seconds": round(batch.seconds, 2), "jobs": stars * catalogue.STEPS},
+    )
+
+
+def _levels(site: Site, stars: int) -> list[list[Document]]:
+    """The Jobs that the operator made, as a user would write them, by step. Raises BenchError."""
+    found = get("jobs", f"--selector={_MANAGED_BY}=plato-sas-operator", namespace=site.namespace)
+    by_step: dict[str, list[Document]] = {}
+    for job in found:
+        steps = [one["name"] for one in job["spec"]["template"]["spec"]["initContainers"]]
+        by_step.setdefault(steps[-1], []).append(plain(job))
+    levels = [by_step[step] for step in sorted(by_step)]
+    if [len(level) for level in levels] != [stars] * catalogue.STEPS:
+        raise BenchError(f"{len(found)} Jobs of {len(levels)} steps are not one for each of {stars} stars' steps")
+    return levels
+
+
+def plain(job: Document) -> Document:
+    """A Job without what the API server and the operator add: no owner, no generated selector."""
+    template = copy.deepcopy(job["spec"]["template"])
+    dropped = (*_OWN_LABELS, _MANAGED_BY)
+    labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key not in dropped}
+    labels[_LABEL] = "perstep"
+    template["metadata"] = {"labels": labels}
+    kept = ("backoffLimit", "completions", "parallelism", "podFailurePolicy", "podReplacementPolicy")
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": job["metadata"]["name"], "labels": labels},
+        "spec": {**{key: job["spec"][key] for key in kept if key in job["spec"]}, "template": template},
+    }
+
+
+def _without_operator(site: Site) -> None:
+    """So that nobody but the user acts on the Jobs."""
+    kubectl("scale", "deployment", "--all", "--replicas=0", namespace=site.namespace)
+    kubectl(
+        *("wait", "pods", "--selector=app.kubernetes.io/name=plato-sas", "--for=delete", "--timeout=60s"),
+        namespace=site.namespace,
+    )
+
+
+def _apply_by_hand(site: Site, levels: Sequence[Sequence[Document]]) -> float:
+    with phase(f"{sum(map(len, levels))} Jobs applied by hand, step after step") as running:
+        began = time.monotonic()
+        for number, level in enumerate(levels, 1):
+            handmade.apply_jobs(level, site.namespace)
+            step = level[0]["metadata"]["labels"]["plato-sas.io/step"]
+            handmade.wait_complete(f"{_LABEL}=perstep,plato-sas.io/step={step}", site.namespace)
+            running.detail = f"{number} of {len(levels)} steps"
+        seconds = time.monotonic() - began
+    handmade.delete(f"{_LABEL}=perstep", site.namespace)
+    return seconds

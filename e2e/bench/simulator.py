@@ -1,0 +1,116 @@
+"""Simulated nodes beside the real one: KWOK (https://kwok.sigs.k8s.io) plays their kubelets.
+
+The nodes are tainted, and only the benchmarks' namespace tolerates the taint: nobody else's pod can land on a node
+that says of every container that it ended well.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from e2e.bench.result import FOLDER
+from e2e.bench.site import BenchError
+from e2e.cluster.processes import end, find
+from e2e.cluster.waiting import wait_until
+from e2e.kubernetes import apply, get, kubectl
+from e2e.layout import BIN, KUBECONFIG
+from e2e.processes import ProcessRecord, start
+from e2e.progress import phase
+from e2e.toolchain import ensure
+from e2e.toolchain.tools import named
+
+Document = dict[str, Any]
+NODES = 4
+_HERE = Path(__file__).parent / "kwok"
+_ADMISSION = ("mutatingadmissionpolicybinding/plato-sas-bench", "mutatingadmissionpolicy/plato-sas-bench")
+_LABEL = "plato-sas.io/simulated"
+NODE_SELECTOR = f"{_LABEL}=yes"
+_GRACE_SECONDS = 5.0
+
+
+def values() -> tuple[str, ...]:
+    """The chart's values that send module pods to the simulated nodes."""
+    key, _, value = NODE_SELECTOR.partition("=")
+    escaped = key.replace(".", r"\.")
+    # There are no containers whose logs could be kept.
+    return (f"modules.nodeSelector.{escaped}={value}",)
+
+
+def _node(number: int) -> Document:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": f"plato-bench-{number}",
+            "annotations": {"kwok.x-k8s.io/node": "plato-sas-bench"},
+            "labels": {_LABEL: "yes", "kubernetes.io/hostname": f"plato-bench-{number}"},
+        },
+        "spec": {"taints": [{"key": _LABEL, "effect": "NoSchedule"}]},
+    }
+
+
+def _command() -> list[str]:
+    return [
+        str(BIN / "kwok"),
+        f"--kubeconfig={KUBECONFIG}",
+        f"--config={_HERE / 'stages.yaml'}",
+        "--v=WARN",
+    ]
+
+
+@contextmanager
+def simulated_nodes(namespace: str, nodes: int = NODES) -> Iterator[ProcessRecord]:
+    """Nodes on which only pods of that namespace run; gives KWOK's process. Raises BenchError, CommandFailed."""
+    ensure([named("kwok", "local")])
+    _clear()
+    log = FOLDER / "kwok.log"
+    log.unlink(missing_ok=True)
+    record: ProcessRecord | None = None
+    try:
+        with phase(f"{nodes} simulated nodes"):
+            text = Template((_HERE / "admission.yaml").read_text()).substitute(namespace=namespace)
+            apply([one for one in yaml.safe_load_all(text) if one])
+            apply([_node(number) for number in range(1, nodes + 1)])
+            environment = {**os.environ, "KWOK_WORKDIR": str(FOLDER / "kwok")}
+            record = start(_command(), log=log, environment=environment, folder=FOLDER)
+            process = record
+            wait_until(
+                lambda: _unready(nodes),
+                what="simulated nodes",
+                timeout=60,
+                give_up=lambda: "" if process.alive() else f"kwok ended:\n{_tail(log)}",
+            )
+        yield record
+        if not record.alive():
+            raise BenchError(f"kwok ended:\n{_tail(log)}")
+    finally:
+        if record is not None:
+            end(record, grace_seconds=_GRACE_SECONDS)
+        _clear()
+
+
+def _clear() -> None:
+    """Take away what a run, perhaps a killed one, has left."""
+    for left in find(_command()):
+        end(left, grace_seconds=_GRACE_SECONDS)
+    kubectl("delete", "nodes", f"--selector={NODE_SELECTOR}", "--ignore-not-found", "--timeout=60s")
+    kubectl("delete", *_ADMISSION, "--ignore-not-found", "--timeout=30s")
+
+
+def _unready(expected: int) -> str:
+    found = get("nodes", f"--selector={NODE_SELECTOR}", namespace="default")
+    ready = 0
+    for node in found:
+        conditions = {one["type"]: one["status"] for one in node["status"].get("conditions", [])}
+        tainted = {one["key"] for one in node["spec"].get("taints", [])} - {_LABEL}
+        ready += conditions.get("Ready") == "True" and not tainted
+    return "" if ready == expected else f"{ready} of {expected} are ready"
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
