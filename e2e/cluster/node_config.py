@@ -100,6 +100,9 @@ def kubelet(settings: Settings) -> dict[str, Any]:
         # A cgroup of its own: what a crashed run left running is then known for what it is.
         "cgroupRoot": f"/{names.CGROUP}",
         "failCgroupV1": False,
+        # Three events for each container would be a third of what is written; these are enough to see what goes wrong.
+        "eventRecordQPS": 5,
+        "eventBurst": 10,
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
         "oomScoreAdj": 0,

@@ -64,7 +64,7 @@ class Kubelet:
 
 
 def pod(name: str, *containers: str, node: str = "n1", **ended: Any) -> Document:
-    *before, last = containers or ("publish",)
+    *before, last = containers or ("step-p",)
     return {
         "metadata": {"name": name, "creationTimestamp": "2030-01-01T00:00:00Z"},
         "spec": {
@@ -127,24 +127,24 @@ async def shop(products: Path, **options: Any) -> AsyncIterator[Shop]:
 async def test_every_container_in_the_order_of_running(tmp_path: Path) -> None:
     async with shop(tmp_path) as one:
         one.kubelet.texts = {
-            ("p", "stage-in"): b"",
+            ("p", "step-i"): b"",
             ("p", "step-a"): "sigma = 3.5 \u00b5Hz\n".encode(),
             ("p", "step-z"): b"no newline at the end",
-            ("p", "publish"): b"\xff bytes \n",
+            ("p", "step-p"): b"\xff bytes \n",
         }
         assert not one.keeper.kept(job("j1"))
         with pytest.raises(UnicodeDecodeError):  # bytes stay as they are
-            await one.kept("j1", pod("p", "stage-in", "step-z", "step-a", "publish"))
+            await one.kept("j1", pod("p", "step-i", "step-z", "step-a", "step-p"))
         about = "pod=p node=n1 exitCode=0 started=2030-01-01T00:00:00Z finished=2030-01-01T00:00:09Z reason=Completed"
         assert (
             one.path("j1").read_bytes()
             == (
-                f"==== container=stage-in {about}\n"
+                f"==== container=step-i {about}\n"
                 f"==== container=step-z {about}\n"
                 "no newline at the end\n"
                 f"==== container=step-a {about}\n"
                 "sigma = 3.5 \u00b5Hz\n"
-                f"==== container=publish {about}\n"
+                f"==== container=step-p {about}\n"
             ).encode()
             + b"\xff bytes \n"
         )
@@ -182,6 +182,16 @@ def test_without_a_spec_the_times_tell_the_order() -> None:
     assert [one.name for one in pod_logs.began(slim)] == ["stage-in", "step-a", "publish"]
 
 
+async def test_what_the_stager_said_when_it_ended_well_is_taken_from_its_report(tmp_path: Path) -> None:
+    done = pod("p", "stage-in", "step-a", "publish")
+    done["status"]["containerStatuses"][0]["state"]["terminated"] = ENDED | {"message": '{"steps":{}}'}
+    async with shop(tmp_path) as one:
+        one.kubelet.texts["p", "step-a"] = b"a line\n"
+        text = await one.kept("j1", done)
+        assert [query["container"] for _, query in one.kubelet.requests] == ["step-a"]
+    assert text.splitlines()[-1] == '{"steps":{}}'
+
+
 async def test_no_pod_is_told(tmp_path: Path) -> None:
     async with shop(tmp_path) as one:
         assert await one.kept("j1") == "==== No pod of Job j1 was found: its log could not be read.\n"
@@ -190,8 +200,8 @@ async def test_no_pod_is_told(tmp_path: Path) -> None:
 async def test_a_long_log_keeps_both_ends(tmp_path: Path) -> None:
     async with shop(tmp_path, max_bytes=1 << 16) as one:
         line = b"%07d 0123456789012345678901234567890123456789012345678901234\n"
-        one.kubelet.texts["p", "publish"] = b"".join(line % number for number in range(100_000))
-        lines = (await one.kept("j1", pod("p", "publish"))).splitlines()
+        one.kubelet.texts["p", "step-p"] = b"".join(line % number for number in range(100_000))
+        lines = (await one.kept("j1", pod("p", "step-p"))).splitlines()
         size = one.path("j1").stat().st_size
     assert 60_000 < size < (1 << 16) + 300
     assert lines[1].startswith("0000000 ")
@@ -206,8 +216,8 @@ async def test_a_long_log_keeps_both_ends(tmp_path: Path) -> None:
 async def test_a_huge_log_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: bytes) -> None:
     monkeypatch.setattr(pod_logs.read, "__defaults__", (1 << 19,))
     async with shop(tmp_path, max_bytes=1 << 16) as one:
-        one.kubelet.texts["p", "publish"] = b"begin\n" * 5000 + later * (40_000_000 // len(later)) + b"the end\n"
-        text = await one.kept("j1", pod("p", "publish"))
+        one.kubelet.texts["p", "step-p"] = b"begin\n" * 5000 + later * (40_000_000 // len(later)) + b"the end\n"
+        text = await one.kept("j1", pod("p", "step-p"))
         assert one.kubelet.sent < 6 * (1 << 19)
     lines = text.splitlines()
     assert (lines[1], lines[-1]) == ("begin", "the end")
@@ -217,23 +227,23 @@ async def test_a_huge_log_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.
 
 async def test_asking_twice_changes_nothing(tmp_path: Path) -> None:
     async with shop(tmp_path) as one:
-        one.ask("j1", pod("p", "publish"))
-        one.ask("j1", pod("p", "publish"))
+        one.ask("j1", pod("p", "step-p"))
+        one.ask("j1", pod("p", "step-p"))
         assert await asyncio.wait_for(one.marked.get(), 20) == "star-of-j1"
-        await one.kept("j2", pod("q", "publish"))
-        one.ask("j1", pod("p", "publish"))
-        await one.kept("j3", pod("r", "publish"))
+        await one.kept("j2", pod("q", "step-p"))
+        one.ask("j1", pod("p", "step-p"))
+        await one.kept("j3", pod("r", "step-p"))
     assert [name for name, _ in one.kubelet.requests] == ["p", "q", "r"]
 
 
 async def test_after_a_restart_the_file_is_found(tmp_path: Path) -> None:
     async with shop(tmp_path) as before:
-        await before.kept("j1", pod("p", "publish"))
+        await before.kept("j1", pod("p", "step-p"))
     async with shop(tmp_path) as after:
         assert not after.keeper.kept(job("j1"))
         await after.kept("j1")  # its pod may be gone
         assert after.kubelet.requests == []
-        assert "container=publish" in after.text("j1")
+        assert "container=step-p" in after.text("j1")
 
 
 async def test_what_a_killed_operator_left_is_replaced(tmp_path: Path) -> None:
@@ -241,15 +251,15 @@ async def test_what_a_killed_operator_left_is_replaced(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / ".j1.log.part").write_text("half")
     async with shop(tmp_path) as one:
-        assert "half" not in await one.kept("j1", pod("p", "publish"))
+        assert "half" not in await one.kept("j1", pod("p", "step-p"))
     assert os.listdir(folder) == ["j1.log"]
 
 
 async def test_forgotten_jobs_are_neither_kept_nor_fetched(tmp_path: Path) -> None:
     async with shop(tmp_path) as one:
-        one.ask("j1", pod("p", "publish"))
+        one.ask("j1", pod("p", "step-p"))
         one.keeper.forget("j1")
-        await one.kept("j2", pod("q", "publish"))
+        await one.kept("j2", pod("q", "step-p"))
         one.keeper.forget("j2")
         assert not one.keeper.kept(job("j2"))
     assert [name for name, _ in one.kubelet.requests] == ["q"]
@@ -258,16 +268,16 @@ async def test_forgotten_jobs_are_neither_kept_nor_fetched(tmp_path: Path) -> No
 async def test_a_pod_that_is_gone_is_told_at_once(tmp_path: Path) -> None:
     async with shop(tmp_path) as one:
         one.kubelet.broken_pods["p"] = NotFound(404, 'pods "p" not found')
-        text = await one.kept("j1", pod("p", "publish"))
+        text = await one.kept("j1", pod("p", "step-p"))
     assert len(one.kubelet.requests) == 1
     assert text.endswith('[The log could not be read: 404: pods "p" not found]\n')
 
 
 async def test_a_stutter_is_no_loss(tmp_path: Path) -> None:
     async with shop(tmp_path) as one:
-        one.kubelet.texts["p", "publish"] = b"here\n"
+        one.kubelet.texts["p", "step-p"] = b"here\n"
         one.kubelet.errors = [ApiError(0, "reset"), ApiError(503, "shutting down"), ApiError(400, "a stutter")]
-        assert (await one.kept("j1", pod("p", "publish"))).endswith("\nhere\n")
+        assert (await one.kept("j1", pod("p", "step-p"))).endswith("\nhere\n")
 
 
 async def test_a_node_that_stays_away_is_told_and_holds_up_nobody(
@@ -275,12 +285,12 @@ async def test_a_node_that_stays_away_is_told_and_holds_up_nobody(
 ) -> None:
     monkeypatch.setattr(module, "_NODE_REST", 0.02)
     async with shop(tmp_path, workers=1) as one:
-        one.kubelet.texts["q", "publish"] = b"other node\n"
+        one.kubelet.texts["q", "step-p"] = b"other node\n"
         gone = ApiError(500, "dial tcp 192.0.2.1:10250: no route to host")
         for number in range(20):
             one.kubelet.broken_pods[f"p{number}"] = gone
-            one.ask(f"gone{number}", pod(f"p{number}", "stage-in", "publish", node="dead"))
-        one.ask("other", pod("q", "publish", node="alive"))
+            one.ask(f"gone{number}", pod(f"p{number}", "step-i", "step-p", node="dead"))
+        one.ask("other", pod("q", "step-p", node="alive"))
         assert await asyncio.wait_for(one.marked.get(), 10) == "star-of-other"  # although asked for last
         for _ in range(20):
             await asyncio.wait_for(one.marked.get(), 10)
@@ -306,8 +316,8 @@ async def test_a_full_volume_is_tried_until_it_is_not(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(module, "write_all", write)
     async with shop(tmp_path, workers=1) as one:
-        one.ask("j1", pod("p", "publish"))
-        assert "container=publish" in await one.kept("j2", pod("q", "publish"))  # not held up
+        one.ask("j1", pod("p", "step-p"))
+        assert "container=step-p" in await one.kept("j2", pod("q", "step-p"))  # not held up
         assert await asyncio.wait_for(one.marked.get(), 30) == "star-of-j1"
         assert one.text("j1").count("====") == 1
         assert sorted(os.listdir(one.path("j1").parent)) == ["j1.log", "j2.log"]
@@ -317,11 +327,11 @@ async def test_a_full_volume_is_tried_until_it_is_not(tmp_path: Path, monkeypatc
 async def test_a_volume_that_comes_later_is_waited_for(tmp_path: Path) -> None:
     products = tmp_path / "products"
     async with shop(products) as one:
-        one.ask("j1", pod("p", "publish"))
+        one.ask("j1", pod("p", "step-p"))
         await asyncio.sleep(0.01)
         products.mkdir()
         await asyncio.wait_for(one.marked.get(), 20)
-        assert "container=publish" in one.text("j1")
+        assert "container=step-p" in one.text("j1")
 
 
 @pytest.mark.parametrize("link", ["q1", "q1/KIC1", "q1/KIC1/.logs"])
@@ -331,13 +341,13 @@ async def test_no_link_is_followed(tmp_path: Path, link: str) -> None:
     (products / link).parent.mkdir(parents=True)
     (products / link).symlink_to(elsewhere)
     async with shop(products) as one:
-        one.ask("j1", pod("p", "publish"))
-        await one.kept("j2", pod("q", "publish"), folder=PurePosixPath("q1-other/KIC2"))
+        one.ask("j1", pod("p", "step-p"))
+        await one.kept("j2", pod("q", "step-p"), folder=PurePosixPath("q1-other/KIC2"))
         assert not one.keeper.kept(job("j1"))
         assert [name for _, _, names in os.walk(elsewhere) for name in names] == []
         (products / link).unlink()
         assert await asyncio.wait_for(one.marked.get(), 20) == "star-of-j1"
-        assert "container=publish" in one.text("j1")
+        assert "container=step-p" in one.text("j1")
 
 
 @pytest.mark.parametrize("name", ["j1.log", ".j1.log.part"])
@@ -348,7 +358,7 @@ async def test_a_link_in_a_files_place_is_replaced(tmp_path: Path, name: str) ->
     folder.mkdir(parents=True)
     (folder / name).symlink_to(target)
     async with shop(tmp_path / "products") as one:
-        assert "container=publish" in await one.kept("j1", pod("p", "publish"))
+        assert "container=step-p" in await one.kept("j1", pod("p", "step-p"))
         assert not one.path("j1").is_symlink()
     assert target.read_text() == "mine"
 
@@ -356,7 +366,7 @@ async def test_a_link_in_a_files_place_is_replaced(tmp_path: Path, name: str) ->
 async def test_no_more_are_fetched_at_a_time_than_there_are_workers(tmp_path: Path) -> None:
     async with shop(tmp_path, workers=3) as one:
         for number in range(30):
-            one.ask(f"j{number}", pod(f"p{number}", "stage-in", "publish"))
+            one.ask(f"j{number}", pod(f"p{number}", "step-i", "step-p"))
         for _ in range(30):
             await asyncio.wait_for(one.marked.get(), 20)
     assert one.kubelet.most_concurrent <= 3

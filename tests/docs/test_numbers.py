@@ -50,7 +50,7 @@ def test_limits(documents: Mapping[str, str]) -> None:
     assert f"{messages._POD_LIMIT:,} bytes divided by the number of the pod's containers" in told
     assert f"at most {messages._CONTAINER_LIMIT:,}" in told
     assert f"| {MAX_MESSAGE:,} characters; all together {status._MAX_MESSAGES:,} |" in told
-    assert f"| {builder._WORK_LIMIT_WITH_COPIES.removesuffix('Gi')} GiB |" in told
+    assert f"| {builder._TREE_LIMIT_WITH_COPIES.removesuffix('Gi')} GiB |" in told
     assert f"`controller.logs.maxBytes`: {Settings.log_max_bytes // 2**20} MiB" in told
 
 

@@ -100,6 +100,7 @@ def test_a_module_sees_exactly_its_own_files() -> None:
     one = stage("b")
     mounts = containers(build_job(one, SITE))["step-b"]["volumeMounts"]
     assert sorted(mounts, key=lambda mount: mount["mountPath"]) == [
+        {"name": "sas-b", "mountPath": "/sas", "readOnly": True},
         {
             "name": "products",
             "mountPath": f"/sas/in/{output_of('a')}",
@@ -111,7 +112,6 @@ def test_a_module_sees_exactly_its_own_files() -> None:
             "mountPath": "/sas/out",
             "subPath": f"q1/KIC6603624/.attempts/{one.description.id}/b",
         },
-        {"name": "work", "mountPath": "/sas/params.json", "subPath": "b.params.json", "readOnly": True},
         {"name": "scratch-b", "mountPath": "/tmp"},
     ]
 
@@ -135,14 +135,14 @@ def test_in_a_fused_stage_no_module_reaches_anothers_folder() -> None:
         assert {mount["mountPath"] for mount in writable} == {"/sas/out", "/tmp"}
         for mount in mounts:
             whole_volume = "subPath" not in mount
-            assert not whole_volume or mount["name"] == f"scratch-{step}"
-            assert "/KIC6603624/" in mount.get("subPath", "") or mount["name"] in ("work", f"scratch-{step}")
+            assert whole_volume == (mount["name"] in (f"sas-{step}", f"scratch-{step}"))
+            assert whole_volume or "/KIC6603624/" in mount["subPath"]
 
 
 def test_only_the_stager_sees_the_volumes() -> None:
     by_name = containers(build_job(stage("a"), SITE))
     stage_in = {mount["name"]: mount for mount in by_name["stage-in"]["volumeMounts"]}
-    assert stage_in.keys() == {"inputs", "products", "work"}
+    assert stage_in.keys() == {"inputs", "products", "sas-a"}
     assert stage_in["inputs"]["readOnly"] is True
     assert {mount["name"] for mount in by_name["publish"]["volumeMounts"]} == {"products"}
     volumes = {volume["name"]: volume for volume in pod(build_job(stage("a"), SITE))["volumes"]}
@@ -195,16 +195,15 @@ def test_what_only_the_pod_can_see_comes_in_a_folder_that_stage_in_fills(source:
     job = build_job(late(**source), SITE)
     mounts = [one for one in containers(job)["step-a"]["volumeMounts"] if one["mountPath"].startswith("/sas/in")]
     assert mounts == [
-        {"name": "work", "mountPath": "/sas/in", "subPath": "a.in", "readOnly": True},
         {
             "name": "inputs",
             "mountPath": f"/sas/in/{LIGHT_CURVE}",
             "subPath": "q1/KIC6603624/lc.h5",
             "readOnly": True,
         },
-    ], "the folder first, the files below it"
-    (work,) = [volume for volume in pod(job)["volumes"] if volume["name"] == "work"]
-    (other,) = [volume for volume in pod(build_job(stage("a"), SITE))["volumes"] if volume["name"] == "work"]
+    ], "the late one is in /sas/in already"
+    (work,) = [volume for volume in pod(job)["volumes"] if volume["name"] == "sas-a"]
+    (other,) = [volume for volume in pod(build_job(stage("a"), SITE))["volumes"] if volume["name"] == "sas-a"]
     assert (work["emptyDir"], other["emptyDir"]) == ({"sizeLimit": "4Gi"}, {"sizeLimit": "64Mi"})
 
 

@@ -140,7 +140,7 @@ EMPTY_DIR = 'Usage of EmptyDir volume "{}" exceeds the limit "16Mi". '
 
 
 def test_a_module_that_fills_its_scratch_is_at_fault() -> None:
-    (volume,) = (one["name"] for one in JOB["spec"]["template"]["spec"]["volumes"] if one["name"].endswith("-a"))
+    (volume,) = (one["name"] for one in JOB["spec"]["template"]["spec"]["volumes"] if one["name"] == "scratch-a")
     text = EMPTY_DIR.format(volume)
     one = failure(ended("stage-in"), ended("step-a", 137), reason="Evicted", message=text)
     assert kind_reason_step_code(one) == ("Science", "ScratchFull", "a", None)
@@ -150,7 +150,7 @@ def test_a_module_that_fills_its_scratch_is_at_fault() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        EMPTY_DIR.format("work"),
+        EMPTY_DIR.format("sas-a"),
         "The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 900Mi. ",
         "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
     ],

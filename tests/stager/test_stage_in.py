@@ -19,7 +19,7 @@ def refused(pod: Pod, *steps: StepDescription) -> Problem:
 def test_stage_in_makes_an_empty_folder_and_writes_the_parameters(pod: Pod) -> None:
     stage = pod.begin(step(parameters={"snr": 3.0, "method": "acf"}))
     assert list(pod.out(stage).iterdir()) == []
-    assert json.loads((pod.roots.work / "msap1.params.json").read_text()) == {"snr": 3.0, "method": "acf"}
+    assert json.loads((pod.roots.work / "msap1/params.json").read_text()) == {"snr": 3.0, "method": "acf"}
 
 
 def test_stage_in_reports_what_it_read(pod: Pod) -> None:
@@ -173,21 +173,21 @@ def previous(optional: bool = True) -> InputDescription:
 def test_a_late_input_that_is_there_is_brought_read_only_and_reported(pod: Pod) -> None:
     (pod.light_curve.parent / "aux.h5").write_bytes(b"auxiliary")
     assert pod.stage_in(step(inputs=[late()])).inputs == {"AUX": digest(b"auxiliary")}
-    brought = pod.roots.work / "msap1.in/AUX"
+    brought = pod.roots.work / "msap1/in/AUX"
     assert brought.read_bytes() == b"auxiliary"
     assert brought.stat().st_mode & 0o777 == 0o444
 
 
 def test_a_late_input_that_is_absent_is_no_file(pod: Pod) -> None:
     assert pod.stage_in(step(inputs=[late()])) == StagedIn()
-    assert list((pod.roots.work / "msap1.in").iterdir()) == []
+    assert list((pod.roots.work / "msap1/in").iterdir()) == []
 
 
 def test_beside_late_inputs_every_mounted_one_has_a_place(pod: Pod) -> None:
     mounted = made_of("msap1", "msap2").inputs[0]
     pod.begin(step(), step("msap2", inputs=[late(), *step().inputs, mounted]))
-    assert sorted(path.name for path in (pod.roots.work / "msap2.in").iterdir()) == ["DP1", "IN"]
-    assert not (pod.roots.work / "msap1.in").exists(), "without late inputs all are mounted"
+    assert sorted(path.name for path in (pod.roots.work / "msap2/in").iterdir()) == ["DP1", "IN"]
+    assert sorted(path.name for path in (pod.roots.work / "msap1").iterdir()) == ["in", "out", "params.json"]
 
 
 def test_a_late_input_that_must_be_there_is_named_if_it_is_not(pod: Pod) -> None:
@@ -209,10 +209,10 @@ def test_an_optional_input_that_is_wrong_is_not_taken_for_an_absent_one(pod: Pod
 
 def test_a_product_of_the_previous_campaign_is_brought_as_it_was_published(pod: Pod) -> None:
     assert pod.stage_in(step(inputs=[previous()])) == StagedIn()
-    assert list((pod.roots.work / "msap1.in").iterdir()) == []
+    assert list((pod.roots.work / "msap1/in").iterdir()) == []
     pod.run(b"last quarter", name="msap4", campaign="q0", attempt="old")
     assert pod.stage_in(step(inputs=[previous()])) == StagedIn(), "it is no external product"
-    assert (pod.roots.work / "msap1.in/IN").read_bytes() == b"last quarter"
+    assert (pod.roots.work / "msap1/in/IN").read_bytes() == b"last quarter"
 
 
 def test_a_product_of_the_previous_campaign_is_found_under_the_name_that_it_had_then(pod: Pod) -> None:
@@ -220,7 +220,7 @@ def test_a_product_of_the_previous_campaign_is_found_under_the_name_that_it_had_
     (pod.out(old, "msap4") / "former.fits").write_bytes(b"last quarter")
     pod.publish(old)
     pod.begin(step(inputs=[previous()]))
-    assert (pod.roots.work / "msap1.in/IN").read_bytes() == b"last quarter"
+    assert (pod.roots.work / "msap1/in/IN").read_bytes() == b"last quarter"
 
 
 def test_an_altered_or_lost_product_of_the_previous_campaign_is_refused_even_if_it_is_optional(pod: Pod) -> None:

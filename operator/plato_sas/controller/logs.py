@@ -179,6 +179,8 @@ class LogKeeper:
 
     async def _text(self, wanted: _Wanted, container: Began) -> tuple[bytes, bool]:
         """A container's log, or why there is none. Raises _Unreadable where another try may help."""
+        if container.report is not None:
+            return f"{container.report}\n".encode(), True
         try:
             return await self._read(container), True
         except ApiError as error:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _LAG_INTERVAL = 0.25
 _FIRST_PAUSE = 0.5  # seconds between tries of the first list, doubled each time
 _LONGEST_PAUSE = 15.0
-_PROGRESS_PER_SECOND = 100.0  # stars whose progress inside of a stage is written in a second at most
+_PROGRESS_PER_SECOND = 4.0  # stars whose progress inside of a stage is written in a second at most
 
 
 class Operator:

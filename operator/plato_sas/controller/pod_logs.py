@@ -7,6 +7,7 @@ from typing import Any
 from plato_sas.controller.client import KubeClient
 from plato_sas.controller.excerpt import Excerpt
 from plato_sas.controller.resources import POD
+from plato_sas.jobs.names import container_step
 
 Document = dict[str, Any]
 
@@ -26,6 +27,7 @@ class Began:
     started: str | None
     finished: str | None
     reason: str | None
+    report: str | None = None  # what the stager said when it ended well: all that it prints
 
     def header(self) -> str:
         """One line."""
@@ -70,9 +72,15 @@ def began(pod: Document) -> list[Began]:
                 started=about.get("startedAt"),
                 finished=about.get("finishedAt"),
                 reason=about.get("reason"),
+                report=_report(one["name"], ended),
             )
         )
     return found
+
+
+def _report(container: str, ended: Document | None) -> str | None:
+    said = container_step(container) is None and ended is not None and ended.get("exitCode") == 0
+    return str(ended.get("message", "")) if said and ended is not None else None
 
 
 async def read(client: KubeClient, container: Began, max_bytes: int, budget: int = _BUDGET) -> Excerpt:

@@ -1,8 +1,9 @@
 """A stage as a Job, and a salvage as a Job.
 
 A stage is one pod: stage-in, then the steps one after the other as init containers, then publish. A module's
-container sees its own inputs (each file by its own read-only subPath), its own output folder, its parameters and its
-scratch; the stager's two containers see the volumes. A salvage is publish alone.
+container sees a read-only /sas of its own, made by stage-in, with its parameters, its inputs (each file mounted by its
+own subPath, or put there by stage-in) and its output folder, and a scratch; the stager's two containers see the
+volumes. A salvage is publish alone.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ from plato_sas.stager.description import (
     PUBLISH_VARIABLE,
     STAGE_VARIABLE,
     PublishOrder,
+    Stage,
     StepDescription,
 )
 from plato_sas.stager.roots import INPUTS_MOUNT, PRODUCTS_MOUNT, WORK_MOUNT
@@ -26,8 +28,8 @@ _STAGER_RESOURCES = {
     "requests": {"cpu": "50m", "memory": "64Mi"},
     "limits": {"memory": "128Mi"},
 }
-_WORK_LIMIT = "64Mi"
-_WORK_LIMIT_WITH_COPIES = "4Gi"  # where inputs are copied into it
+_TREE_LIMIT = "64Mi"  # of a step's /sas, without its output
+_TREE_LIMIT_WITH_COPIES = "4Gi"  # where inputs are copied into it
 _SCRATCH_MOUNT = "/tmp"  # noqa: S108 - the module's own emptyDir
 _LOCKED_DOWN = {
     "allowPrivilegeEscalation": False,
@@ -106,7 +108,6 @@ def _pod(run: Run, site: Site) -> Document:
 def _stage(run: StageRun, site: Site) -> Document:
     stage = run.description
     described = {step.name: step for step in stage.steps}
-    copies = any(one.late for step in stage.steps for one in step.inputs)
     order = PublishOrder(stage.campaign, stage.star, stage.id, list(described), stage.containers)
     return {
         # The pod's deadline counts from its start on a node, so that waiting for a node costs nothing. A step that
@@ -118,9 +119,9 @@ def _stage(run: StageRun, site: Site) -> Document:
         ],
         "containers": [_publish(order, site)],
         "volumes": [
-            {"name": "inputs", "persistentVolumeClaim": {"claimName": site.inputs_claim, "readOnly": True}},
+            *_inputs_volume(stage, site),
             _products(site),
-            {"name": "work", "emptyDir": {"sizeLimit": _WORK_LIMIT_WITH_COPIES if copies else _WORK_LIMIT}},
+            *({"name": f"sas-{step.name}", "emptyDir": {"sizeLimit": _tree_limit(step)}} for step in stage.steps),
             *(
                 {"name": f"scratch-{step.name}", "emptyDir": {"sizeLimit": step.resources.scratch}}
                 for step in run.steps
@@ -135,6 +136,17 @@ def _salvage(run: SalvageRun, site: Site) -> Document:
         "containers": [_publish(run.order, site)],
         "volumes": [_products(site)],
     }
+
+
+def _inputs_volume(stage: Stage, site: Site) -> list[Document]:
+    """The inputs volume, if a step reads from it: the kubelet asks for a pod's claims at each of its steps anew."""
+    if not any(one.volume == "inputs" for step in stage.steps for one in step.inputs):
+        return []
+    return [{"name": "inputs", "persistentVolumeClaim": {"claimName": site.inputs_claim, "readOnly": True}}]
+
+
+def _tree_limit(step: StepDescription) -> str:
+    return _TREE_LIMIT_WITH_COPIES if any(one.late for one in step.inputs) else _TREE_LIMIT
 
 
 def _products(site: Site) -> Document:
@@ -157,9 +169,10 @@ def _stager(name: str, site: Site, env: list[Document]) -> Document:
 
 def _stage_in(stage: StageRun, site: Site) -> Document:
     container = _stager(names.STAGE_IN, site, [_variable(STAGE_VARIABLE, stage.description.to_json())])
+    if _inputs_volume(stage.description, site):
+        container["volumeMounts"].append({"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True})
     container["volumeMounts"] += [
-        {"name": "work", "mountPath": WORK_MOUNT},
-        {"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True},
+        *({"name": f"sas-{step.name}", "mountPath": f"{WORK_MOUNT}/{step.name}"} for step in stage.steps),
     ]
     return container
 
@@ -193,17 +206,14 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
         "securityContext": _LOCKED_DOWN,
         # The last log lines of a failed module reach the status without anybody reading logs.
         "terminationMessagePolicy": "FallbackToLogsOnError",
+        # A subPath costs the kubelet two runs of mount(8) and lengthens the node's table of mounts, which every new
+        # container copies: so there is one for the output and one for each input that is mounted, and no more.
         "volumeMounts": [
+            {"name": f"sas-{run.name}", "mountPath": "/sas", "readOnly": True},
             {
                 "name": "products",
                 "mountPath": "/sas/out",
                 "subPath": f"{stage.description.attempt_folder}/{step.name}",
-            },
-            {
-                "name": "work",
-                "mountPath": "/sas/params.json",
-                "subPath": f"{step.name}.params.json",
-                "readOnly": True,
             },
             {"name": f"scratch-{run.name}", "mountPath": _SCRATCH_MOUNT},
             *_inputs(step),
@@ -217,13 +227,9 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
 
 
 def _inputs(step: StepDescription) -> list[Document]:
-    """Every input by its own subPath; late ones are files in a folder that stage-in fills, below the others' mounts."""
-    mounts = [
+    """Each input by its own subPath, but for late ones, which stage-in has put into the folder."""
+    return [
         {"name": one.volume, "mountPath": f"/sas/in/{one.name}", "subPath": one.path, "readOnly": True}
         for one in step.inputs
         if not one.late
     ]
-    if len(mounts) < len(step.inputs):
-        folder = {"name": "work", "mountPath": "/sas/in", "subPath": f"{step.name}.in", "readOnly": True}
-        return [folder, *mounts]
-    return mounts

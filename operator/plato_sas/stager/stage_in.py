@@ -43,9 +43,7 @@ def stage_in(stage: Stage, roots: Roots) -> StagedIn:
         return StagedIn(externals, reused)
     for step in stage.steps:
         (roots.products / stage.attempt_folder / step.name).mkdir(parents=True)
-        (roots.work / f"{step.name}.params.json").write_text(canonical(step.parameters))
-        if any(one.late for one in step.inputs):
-            _bring(step, verified[step.name], roots)
+        _furnish(step, verified[step.name], roots)
     AttemptRecord(stage, digests).write(roots.products / stage.attempt_folder)
     return StagedIn(externals)
 
@@ -112,11 +110,15 @@ def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> _Veri
     return _Verified(one, path, digest)
 
 
-def _bring(step: StepDescription, verified: list[_Verified], roots: Roots) -> None:
-    """Fill the folder that becomes the module's /sas/in: late inputs as files, and a place for each mounted one."""
-    folder = roots.work / f"{step.name}.in"
-    remove(folder)  # of a run that was killed
-    folder.mkdir()
+def _furnish(step: StepDescription, verified: list[_Verified], roots: Roots) -> None:
+    """Fill what becomes the module's /sas: parameters, late inputs as files, a place for each mount."""
+    tree = roots.work / step.name
+    for name in ("in", "out", "params.json"):
+        remove(tree / name)  # of a run that was killed
+    folder = tree / "in"
+    folder.mkdir(parents=True)
+    (tree / "out").mkdir()
+    (tree / "params.json").write_text(canonical(step.parameters))
     for one in step.inputs:
         if not one.late:
             (folder / one.name).touch()
