@@ -12,6 +12,7 @@ from plato_sas.controller.actuator import Actuator
 from plato_sas.controller.claims import Claims
 from plato_sas.controller.client import ApiError, KubeClient, NotFound
 from plato_sas.controller.events import event_body, notes
+from plato_sas.controller.last_words import LastWords
 from plato_sas.controller.merge_patch import difference
 from plato_sas.controller.parsed import ParsedStars
 from plato_sas.controller.resources import EVENT, POD, PROCESSING
@@ -58,6 +59,7 @@ class Reconciler:
         self._window = window
         self._claims = Claims(view, window)
         self._parsed = ParsedStars()
+        self._last_words = LastWords(client)
         self._actuator = actuator
         self._retention = retention
         self._max_steps_per_stage = max_steps_per_stage
@@ -100,8 +102,7 @@ class Reconciler:
         status = with_refusals(processing, decision.status, refusals, self._clock())
         await self._write(stored, processing, status)
         self._count(graph, processing.status, status)
-        running = any(step.state in (StepState.RUNNING, StepState.PUBLISHING) for step in status.steps)
-        if not running and (not decision.needs_slot or status.state.finished):
+        if not decision.busy and (not decision.needs_slot or status.state.finished):
             self._window.release(name)
         await self._tell(processing, status)
         # First of all this: what goes may be what a quota has been used up by.
@@ -134,6 +135,9 @@ class Reconciler:
         if problems and processing.status.revision is None:
             # Nothing is pinned: the pipeline may be mended as well as the star.
             raise GraphInvalid("SpecInvalid", problems)
+        if problems and revision != processing.status.revision:
+            # A rerun would take a graph that the star does not fit: it stays with its own, and says so.
+            return await self._revisions.pinned(processing)
         return revision, graph
 
     async def _decide(self, processing: StarProcessing, revision: str, graph: Graph) -> Decision:
@@ -171,7 +175,7 @@ class Reconciler:
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
                 for pod in filter(terminal, pods):
                     self._view.put(POD, pod)  # its log is asked for later
-            found.append(attempt(job, pods))
+            found.append(await self._last_words.complete(attempt(job, pods), pods))
         return tuple(found)
 
     async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:

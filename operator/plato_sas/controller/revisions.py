@@ -43,13 +43,17 @@ class Revisions:
 
         Raises GraphInvalid, also where the star's revision was deleted and cannot be made again.
         """
+        if processing.status.revision is not None and rerun.wanted(processing) is None:
+            return await self.pinned(processing)
+        name, graph = self._current(processing.spec.pipeline)
+        self._used[name] = time.monotonic()
+        return name, graph
+
+    async def pinned(self, processing: StarProcessing) -> tuple[str, Graph]:
+        """The revision that the star's status names, and its graph. Raises GraphInvalid."""
         name = processing.status.revision
-        if name is None or rerun.wanted(processing) is not None:
-            name, graph = self._current(processing.spec.pipeline)
-        elif name in self._graphs:
-            graph = self._graphs[name]
-        else:
-            graph = await self._load(name, processing.spec.pipeline)
+        assert name is not None
+        graph = self._graphs[name] if name in self._graphs else await self._load(name, processing.spec.pipeline)
         self._used[name] = time.monotonic()
         return name, graph
 
