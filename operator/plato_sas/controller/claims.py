@@ -59,13 +59,17 @@ class Claims:
         metadata = stored["metadata"]
         name = metadata["name"]
         steps = stored.get("status", {}).get("steps", [])
-        active = any(not finished(job) for job in self._view.jobs_of(name))
+        active = any(self._runs(job) for job in self._view.jobs_of(name))
         wanted = (stored["spec"].get("rerun") or {}).get("id", 0) > stored.get("status", {}).get("rerun", 0)
         if _state(stored) in _ENDED and not active and not wanted:
             return None
         busy = active or self._window.holds(name)
         begun = busy or any(step.get("attempt") for step in steps)
         return Claim(not busy, not begun, metadata["creationTimestamp"], name)
+
+    def _runs(self, job: Document) -> bool:
+        """The Job controller declares a Job's end a second or two after its pod's."""
+        return not finished(job) and not any(map(terminal, self._view.pods_of(job["metadata"]["name"])))
 
 
 def _state(stored: Document) -> StarState:

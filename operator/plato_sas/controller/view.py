@@ -118,8 +118,9 @@ class View:
             rivals = self._stars_by_tree[_tree(item)]
             return {item["metadata"]["name"], *rivals}
         if kind in (JOB, POD):
-            label = item["metadata"].get("labels", {}).get(PROCESSING_LABEL, "")
-            return {self._star_by_label[label]} if label in self._star_by_label else set()
+            star = self._star_by_label.get(item["metadata"].get("labels", {}).get(PROCESSING_LABEL, ""))
+            # The end of one star's Job may be what another on the same products waits for.
+            return {star, *self._stars_by_tree[_tree(self._objects[PROCESSING][star])]} if star is not None else set()
         # A pipeline or module matters to stars that have not been accepted with it yet.
         return {name for name, star in self._objects[PROCESSING].items() if not star.get("status", {}).get("revision")}
 
