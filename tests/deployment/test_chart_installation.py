@@ -209,7 +209,8 @@ def test_operator_works_with_its_role(namespace: None) -> None:
     inside("patch", "starprocessing", "two", "--type=merge", '--patch={"spec": {"desiredState": "Cancel"}}')
     wait_for_state("two", "Cancelled")
     selector = "--selector=plato-sas.io/processing=two"
-    inside("wait", "--for=delete", "job", selector, "--timeout=60s", timeout=70)
+    # Its pod is stopped, not deleted: its log is kept.
+    inside("wait", "--for=condition=Failed", "job", selector, "--timeout=60s", timeout=70)
 
     start("three", "absent")
     wait_for_state("three", "Rejected")
