@@ -57,7 +57,7 @@ class Liveness:
 def run(options: Options) -> Result:
     """Raises BenchError, CommandFailed."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
-    with bench_site(values=simulator_values()) as site, simulated_nodes(site.namespace):
+    with bench_site(values=simulator_values()) as site, simulated_nodes():
         site.apply(catalogue.chain(_PIPELINE, options.steps))
         return asyncio.run(_measure(site, stars))
 

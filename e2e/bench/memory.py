@@ -43,7 +43,7 @@ def run(options: Options) -> Result:
     """Raises BenchError, CommandFailed."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     values = (*simulator_values(), "controller.jobTtlSeconds=1", "resources.limits.memory=4Gi")
-    with bench_site(values=values) as site, simulated_nodes(site.namespace):
+    with bench_site(values=values) as site, simulated_nodes():
         site.apply(catalogue.chain(_PIPELINE, options.steps))
         return asyncio.run(_measure(site, stars))
 

@@ -46,7 +46,7 @@ def run(options: Options) -> Result:
         "controller.jobTtlSeconds=1",
         "resources.limits.memory=4Gi",
     )
-    with bench_site(values=values) as site, simulated_nodes(site.namespace):
+    with bench_site(values=values) as site, simulated_nodes():
         site.apply(catalogue.chain(_PIPELINE, options.steps))
         measured = asyncio.run(_measure(site, stars, options))
     return _result(measured, stars, window, options)

@@ -1,17 +1,14 @@
 """Simulated nodes beside the real one: KWOK (https://kwok.sigs.k8s.io) plays their kubelets.
 
-The nodes are tainted, and only the benchmarks' namespace tolerates the taint: nobody else's pod can land on a node
-that says of every container that it ended well.
+The nodes are tainted, and only the benchmarks' operator gives its pods the toleration: nobody else's pod can land on a
+node that says of every container that it ended well.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from string import Template
 from typing import Any
-
-import yaml
 
 from e2e.bench.result import FOLDER
 from e2e.bench.site import BenchError
@@ -27,7 +24,6 @@ from e2e.toolchain.tools import named
 Document = dict[str, Any]
 NODES = 4
 _HERE = Path(__file__).parent / "kwok"
-_ADMISSION = ("mutatingadmissionpolicybinding/plato-sas-bench", "mutatingadmissionpolicy/plato-sas-bench")
 _LABEL = "plato-sas.io/simulated"
 NODE_SELECTOR = f"{_LABEL}=yes"
 _GRACE_SECONDS = 5.0
@@ -37,8 +33,12 @@ def values() -> tuple[str, ...]:
     """The chart's values that send module pods to the simulated nodes."""
     key, _, value = NODE_SELECTOR.partition("=")
     escaped = key.replace(".", r"\.")
-    # There are no containers whose logs could be kept.
-    return (f"modules.nodeSelector.{escaped}={value}",)
+    return (
+        f"modules.nodeSelector.{escaped}={value}",
+        f"modules.tolerations[0].key={key}",
+        "modules.tolerations[0].operator=Exists",
+        "controller.logs.keep=false",  # there are no containers whose logs could be kept
+    )
 
 
 def _node(number: int) -> Document:
@@ -64,8 +64,8 @@ def _command() -> list[str]:
 
 
 @contextmanager
-def simulated_nodes(namespace: str, nodes: int = NODES) -> Iterator[ProcessRecord]:
-    """Nodes on which only pods of that namespace run; gives KWOK's process. Raises BenchError, CommandFailed."""
+def simulated_nodes(nodes: int = NODES) -> Iterator[ProcessRecord]:
+    """Nodes for pods that tolerate their taint; gives KWOK's process. Raises BenchError, CommandFailed."""
     ensure([named("kwok", "local")])
     _clear()
     log = FOLDER / "kwok.log"
@@ -73,8 +73,6 @@ def simulated_nodes(namespace: str, nodes: int = NODES) -> Iterator[ProcessRecor
     record: ProcessRecord | None = None
     try:
         with phase(f"{nodes} simulated nodes"):
-            text = Template((_HERE / "admission.yaml").read_text()).substitute(namespace=namespace)
-            apply([one for one in yaml.safe_load_all(text) if one])
             apply([_node(number) for number in range(1, nodes + 1)])
             environment = {**os.environ, "KWOK_WORKDIR": str(FOLDER / "kwok")}
             record = start(_command(), log=log, environment=environment, folder=FOLDER)
@@ -99,7 +97,6 @@ def _clear() -> None:
     for left in find(_command()):
         end(left, grace_seconds=_GRACE_SECONDS)
     kubectl("delete", "nodes", f"--selector={NODE_SELECTOR}", "--ignore-not-found", "--timeout=60s")
-    kubectl("delete", *_ADMISSION, "--ignore-not-found", "--timeout=30s")
 
 
 def _unready(expected: int) -> str:
