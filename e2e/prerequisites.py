@@ -58,6 +58,8 @@ PREREQUISITES = (
     Prerequisite("iptables", "kube-proxy and the pods' network", program("iptables", "iptables-save"), "local"),
     Prerequisite("iproute2", "the node's address", program("ip"), "local"),
     Prerequisite("mount", "the pods' volumes", program("mount", "umount"), "local"),
+    Prerequisite("e2fsprogs", "a products volume that can be filled", program("mkfs.ext4"), "local"),
+    Prerequisite("util-linux", "an operator with an ordinary user's rights", program("setpriv"), "local"),
 )
 
 
