@@ -1,18 +1,14 @@
 """The API server as a benchmark drives it: many requests at a time, watches, metrics, at little cost of its own."""
 
 import asyncio
-import base64
 import json
-import ssl
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from e2e.layout import KUBECONFIG
+from e2e.endpoint import endpoint
 
 Document = dict[str, Any]
 STARS = "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starprocessings"
@@ -28,22 +24,6 @@ class ApiFailed(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
-
-
-def credentials(kubeconfig: Path = KUBECONFIG) -> tuple[str, ssl.SSLContext]:
-    """The server and how to speak to it, from a kubeconfig with a client certificate in it."""
-    content = json.loads(kubeconfig.read_text())
-    cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
-    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    context = ssl.create_default_context(cadata=authority)
-    with tempfile.NamedTemporaryFile(
-        prefix="plato-sas-bench-", suffix=".pem"
-    ) as file:  # the ssl module reads files only
-        file.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
-        file.write(base64.b64decode(user["client-key-data"]))
-        file.flush()
-        context.load_cert_chain(file.name)
-    return str(cluster["server"]), context
 
 
 class Api:
@@ -104,10 +84,10 @@ class Api:
 @asynccontextmanager
 async def connect() -> AsyncIterator[Api]:
     """An API client for the test platform's cluster."""
-    server, context = credentials()
-    connector = aiohttp.TCPConnector(ssl=context, limit=64)
+    upstream = endpoint()
+    connector = aiohttp.TCPConnector(ssl=upstream.administrator, limit=64)
     session = aiohttp.ClientSession(
-        server, connector=connector, timeout=aiohttp.ClientTimeout(total=60), read_bufsize=_LINE_LIMIT
+        upstream.server, connector=connector, timeout=aiohttp.ClientTimeout(total=60), read_bufsize=_LINE_LIMIT
     )
     async with session:
         yield Api(session)

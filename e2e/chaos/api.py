@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from e2e.chaos.endpoint import Endpoint
+from e2e.endpoint import Endpoint
 
 Document = dict[str, Any]
 

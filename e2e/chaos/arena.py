@@ -13,10 +13,10 @@ import yaml
 
 from e2e.chaos import workload
 from e2e.chaos.api import Api
-from e2e.chaos.endpoint import Endpoint, endpoint
 from e2e.cluster import LocalCluster, Provider, connect, ensure_storage
 from e2e.cluster.leftovers import mounts_under
 from e2e.cluster.storage import OWNER, default_folders
+from e2e.endpoint import Endpoint, endpoint
 from e2e.install.catalogue import pinned
 from e2e.kubernetes import CommandFailed, apply, kubectl, run
 from e2e.layout import CLUSTER, LOCAL, REPOSITORY

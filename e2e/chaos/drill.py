@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from e2e.chaos.api import ApiAway
@@ -189,6 +188,3 @@ class Drill:
             glimpses=self._tree.glimpses,
             operator_exits=tuple(code for operator in self.operators for code in operator.ended_by_itself),
         )
-
-    def log_folder(self) -> Path:
-        return STATE / "logs" / self.name

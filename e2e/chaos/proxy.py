@@ -16,8 +16,8 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from e2e.chaos.endpoint import Endpoint
 from e2e.chaos.requests import Request
+from e2e.endpoint import Endpoint
 
 _HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "upgrade"})
 _UPSTREAM_GONE = (aiohttp.ClientError, OSError, TimeoutError)

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from e2e.chaos.endpoint import Endpoint
+from e2e.endpoint import Endpoint
 
 Document = dict[str, Any]
 

@@ -2,8 +2,8 @@
 
 import os
 import signal
-from pathlib import Path
 
+from e2e.bench.cpu import operator_pid
 from e2e.kubernetes import get, kubectl
 from e2e.tests.site import Site, states, steps, until
 
@@ -59,19 +59,7 @@ def _operator_process(site: Site) -> int:
 
     def look() -> int | None:
         pods = get("pods", _OPERATOR, namespace=site.namespace)
-        uids = [pod["metadata"]["uid"] for pod in pods]
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and _is_operator(folder, uids):
-                return int(folder.name)
-        return None
+        found = (operator_pid(pod["metadata"]["uid"]) for pod in pods)
+        return next((pid for pid in found if pid is not None), None)
 
     return until(look, "the operator's process", 120)
-
-
-def _is_operator(process: Path, pod_uids: list[str]) -> bool:
-    try:
-        groups = (process / "cgroup").read_text().replace("_", "-")
-        command = (process / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return b"plato_sas.controller" in command and any(uid in groups for uid in pod_uids)

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from e2e.chaos.endpoint import Endpoint
 from e2e.chaos.proxy import Answer, Cut, Delay, FaultProxy, Strike
+from e2e.endpoint import Endpoint
 
 PATH = "/apis/batch/v1/namespaces/plato/jobs"
 

@@ -3,8 +3,9 @@
 import pytest
 
 from plato_sas.api import StarState, StepState
-from plato_sas.plan.decide import LimitPod, StartRun, StopJob
+from plato_sas.plan.decide import StartRun, StopJob
 from plato_sas.plan.graph import build_graph
+from plato_sas.plan.timeouts import LimitPod
 from sas_samples import dag, graph
 from sas_simulator import Bad, Hangs, Ok, World, ending
 

@@ -17,7 +17,6 @@ from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun
 from plato_sas.plan.decide import (
     MAX_STEPS_PER_STAGE,
     Decision,
-    LimitPod,
     Observed,
     ReleaseJob,
     StartRun,
@@ -25,6 +24,7 @@ from plato_sas.plan.decide import (
     decide,
 )
 from plato_sas.plan.graph import Graph
+from plato_sas.plan.timeouts import LimitPod
 from plato_sas.stager.description import PublishOrder
 from plato_sas.stager.messages import Problem, room
 from sas_samples import REVISION, processing

@@ -1,6 +1,6 @@
 """The resources of `plato-sas.io/v1alpha1`; the CRDs are generated from these models."""
 
-from plato_sas.api.base import API_VERSION, GROUP, VERSION, amount, seconds
+from plato_sas.api.base import API_VERSION, GROUP, VERSION, amount, parse_time, seconds
 from plato_sas.api.meta import Condition, ObjectMeta
 from plato_sas.api.module import (
     FactDeclaration,
@@ -59,5 +59,6 @@ __all__ = [
     "StepStatus",
     "ValueType",
     "amount",
+    "parse_time",
     "seconds",
 ]

@@ -1,5 +1,6 @@
 """What every model of the API group shares: field naming, strictness and the constrained types."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
@@ -73,6 +74,12 @@ Scalar = Annotated[
     WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 256}),
 ]
 Argument = Annotated[str, Field(max_length=1024)]
+
+
+def parse_time(text: str) -> datetime:
+    """A `Timestamp` (RFC 3339), as Kubernetes writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

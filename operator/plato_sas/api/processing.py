@@ -49,7 +49,12 @@ class StarState(StrEnum):
     @property
     def finished(self) -> bool:
         """Nothing will happen any more unless somebody changes the spec (or what was wrong with it)."""
-        return self in (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED, StarState.REJECTED)
+        return self.ended or self is StarState.REJECTED
+
+    @property
+    def ended(self) -> bool:
+        """It was accepted, and has come to its end."""
+        return self in (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED)
 
 
 class StepState(StrEnum):

@@ -9,8 +9,9 @@ from plato_sas.controller.view import View
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.pods import terminal
 from plato_sas.jobs.stage import Run, Site, StageRun
-from plato_sas.plan.decide import Action, LimitPod, StartRun, StopJob
+from plato_sas.plan.decide import Action, StartRun, StopJob
 from plato_sas.plan.refusal import Refusal
+from plato_sas.plan.timeouts import LimitPod
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,6 @@ from plato_sas.jobs.attempt import finished
 from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.pods import terminal
 
-_ENDED = (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED)
-
 
 class Claim(NamedTuple):
     """A star's claim to its folder of the product tree; the smallest is first.
@@ -61,7 +59,7 @@ class Claims:
         steps = stored.get("status", {}).get("steps", [])
         active = any(self._runs(job) for job in self._view.jobs_of(name))
         wanted = (stored["spec"].get("rerun") or {}).get("id", 0) > stored.get("status", {}).get("rerun", 0)
-        if _state(stored) in _ENDED and not active and not wanted:
+        if _state(stored).ended and not active and not wanted:
             return None
         busy = active or self._window.holds(name)
         begun = busy or any(step.get("attempt") for step in steps)

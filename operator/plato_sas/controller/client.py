@@ -141,16 +141,12 @@ class KubeClient:
         Raises ApiError, also in the midst of it. Never retried: part of the answer may have been used.
         """
         path = kind.path(self.namespace, name, subresource)
-        try:
-            async with self._send("GET", path, query=query, timeout=_STREAM_TIMEOUT) as response:
-                metrics.API_REQUESTS.labels("GET", str(response.status)).inc()
-                if response.status >= 400:
-                    raise _error(response.status, f"GET {path}", await response.read())
-                async for block in response.content.iter_chunked(_BLOCK):
-                    yield block
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            metrics.API_REQUESTS.labels("GET", "error").inc()
-            raise ApiError(0, f"GET {path}: {error or type(error).__name__}") from error
+        async with self._send("GET", path, query=query, timeout=_STREAM_TIMEOUT) as response:
+            metrics.API_REQUESTS.labels("GET", str(response.status)).inc()
+            if response.status >= 400:
+                raise _error(response.status, f"GET {path}", await response.read())
+            async for block in response.content.iter_chunked(_BLOCK):
+                yield block
 
     async def _request(
         self,
@@ -178,12 +174,8 @@ class KubeClient:
         """Status, `Retry-After` and content of the answer. Raises ApiError where there is none."""
         if self.fence is not None and method != "GET":
             self.fence()
-        try:
-            async with self._send(method, path, body, content_type, query, _TIMEOUT) as response:
-                content = await response.read()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            metrics.API_REQUESTS.labels(method, "error").inc()
-            raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
+        async with self._send(method, path, body, content_type, query, _TIMEOUT) as response:
+            content = await response.read()
         metrics.API_REQUESTS.labels(method, str(response.status)).inc()
         return response.status, response.headers.get("Retry-After"), content
 
@@ -197,20 +189,25 @@ class KubeClient:
         query: dict[str, str] | None = None,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
-        token = await self._configuration.get_api_key_with_prefix("BearerToken")
-        if token:
-            headers["Authorization"] = token
-        async with self._session.request(
-            method,
-            self._configuration.host + path,
-            params=query,
-            data=None if body is None else json.dumps(body).encode(),
-            headers=headers,
-            timeout=timeout,
-            **self._options,
-        ) as response:
-            yield response
+        """The answer, to be read inside. Raises ApiError of status 0 where it does not come, or breaks off."""
+        try:
+            headers = {"Accept": "application/json, */*", "Content-Type": content_type}
+            token = await self._configuration.get_api_key_with_prefix("BearerToken")
+            if token:
+                headers["Authorization"] = token
+            async with self._session.request(
+                method,
+                self._configuration.host + path,
+                params=query,
+                data=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                timeout=timeout,
+                **self._options,
+            ) as response:
+                yield response
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            metrics.API_REQUESTS.labels(method, "error").inc()
+            raise ApiError(0, f"{method} {path}: {error or type(error).__name__}") from error
 
 
 def _pause(tried: int, retry_after: str | None) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from plato_sas.api import StarProcessing, StarProcessingStatus, StarState, StepState, seconds
+from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, seconds
 from plato_sas.controller.archive import Archive, ArchiveError
 from plato_sas.controller.client import ApiError, KubeClient
 from plato_sas.controller.logs import LogKeeper
@@ -15,12 +15,11 @@ from plato_sas.controller.view import View
 from plato_sas.controller.volume import open_folder
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.plan.ledger import seconds_between
+from plato_sas.stager.description import ATTEMPTS
 from plato_sas.stager.removing import remove
 
 logger = logging.getLogger(__name__)
 
-_ENDED = (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED)
-_ATTEMPTS = ".attempts"
 _VOLUME_PATIENCE = 30.0  # seconds; a volume that hangs must not hold a worker for ever
 # Stars that leave do so beside the workers, a few at a time, so that neither a slow volume nor many of them hold up
 # the others. One whose record is not taken is tried again after a pause that grows with every failure.
@@ -84,7 +83,7 @@ class Retention:
         `status`: what was decided; while it is not the stored one the star is not at rest.
         """
         name = processing.metadata.name
-        if status.state not in _ENDED or status != processing.status or self._view.jobs_of(name):
+        if not status.state.ended or status != processing.status or self._view.jobs_of(name):
             return None
         left = self._ttl(processing) - self._age(status.finished_at)
         if left > 0:
@@ -132,9 +131,9 @@ class Retention:
 
 
 def _remove(products: Path, folder: PurePosixPath, job: str) -> None:
-    if not (products / folder / _ATTEMPTS / job).exists():
+    if not (products / folder / ATTEMPTS / job).exists():
         return
-    with open_folder(products, *folder.parts, _ATTEMPTS) as attempts:
+    with open_folder(products, *folder.parts, ATTEMPTS) as attempts:
         remove(Path(f"/proc/self/fd/{attempts}", job))
 
 

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
+from plato_sas.api import parse_time
 from plato_sas.jobs import names
 from plato_sas.jobs.pods import (
     Document,
@@ -95,17 +96,13 @@ def _deleted_while_running(pod: Document) -> bool:
     deletion = pod["metadata"].get("deletionTimestamp")
     if deletion is None or succeeded(pod):
         return False
-    asked = _time(deletion) - timedelta(seconds=int(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+    asked = parse_time(deletion) - timedelta(seconds=int(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
     for container in container_statuses(pod):
         terminated = container.get("state", {}).get("terminated")
         if terminated and terminated["exitCode"] != 0:
             at = terminated.get("finishedAt")
-            return at is None or _time(at) >= asked
+            return at is None or parse_time(at) >= asked
     return True
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _container_failure(pod: Document, container: str, terminated: Document) -> Failure:
@@ -160,19 +157,19 @@ def _stopped_without_failure(pod: Document) -> Failure:
     if step is None:
         text = f"no step began within the pod's limit of {limit} s"
         return Failure(FailureClass.INFRASTRUCTURE, "NotStarted", text)
-    if _ended_in_time(pod, names.step_container(step)):
+    if _ended_inparse_time(pod, names.step_container(step)):
         text = f"the step after {step} did not begin within the pod's limit of {limit} s"
         return Failure(FailureClass.INFRASTRUCTURE, "NotStarted", text)
     return _timed_out(pod, step, names.step_container(step))
 
 
-def _ended_in_time(pod: Document, container: str) -> bool:
+def _ended_inparse_time(pod: Document, container: str) -> bool:
     """Whether a container had ended before the pod's time was up."""
     limit, began = pod["spec"].get("activeDeadlineSeconds"), pod_started(pod)
     for one in container_statuses(pod):
         at = one.get("state", {}).get("terminated", {}).get("finishedAt")
         if one["name"] == container and at is not None and began is not None and limit is not None:
-            return _time(at) < _time(began) + timedelta(seconds=limit)
+            return parse_time(at) < parse_time(began) + timedelta(seconds=limit)
     return False
 
 

@@ -39,7 +39,7 @@ from plato_sas.plan.retries import pause_left
 from plato_sas.plan.skips import skip
 from plato_sas.plan.stages import salvage_for, stage_for
 from plato_sas.plan.status import Circumstances, summarise
-from plato_sas.plan.timeouts import timeouts
+from plato_sas.plan.timeouts import LimitPod, timeouts
 
 MAX_STEPS_PER_STAGE = 16
 
@@ -73,17 +73,9 @@ class StartRun:
 
 @dataclass(frozen=True)
 class StopJob:
-    """Delete a Job that is still active, with its pod."""
+    """End a Job that is still active."""
 
     job: str
-
-
-@dataclass(frozen=True)
-class LimitPod:
-    """Let a pod end so many seconds after its start: one of its steps has run longer than it may."""
-
-    pod: str
-    seconds: int
 
 
 @dataclass(frozen=True)
@@ -130,7 +122,7 @@ def decide(observed: Observed) -> Decision:
         actions += [StopJob(one.job) for one in followed]
     else:
         limits, pauses = timeouts(followed, graph, now)
-        actions += [LimitPod(one.pod, one.seconds) for one in limits]
+        actions += limits
         again += pauses
         starter = _Starter(observed, ledger, before.rerun or 0)
         wanted = processing.spec.desired_state is not DesiredState.SUSPEND and not problems

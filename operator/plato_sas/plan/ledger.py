@@ -1,9 +1,8 @@
 """The steps' states while what was observed is brought into them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from plato_sas.api import Facts, StepStatus
+from plato_sas.api import Facts, StepStatus, parse_time
 from plato_sas.jobs.attempt import Attempt
 
 MAX_MESSAGE = 1024
@@ -23,11 +22,6 @@ class Ledger:
     def update(self, name: str, **fields: object) -> None:
         """Change fields of a step."""
         self.steps[name] = self.steps[name].model_copy(update=fields)
-
-
-def parse_time(text: str) -> datetime:
-    """A Kubernetes timestamp (RFC 3339)."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def seconds_between(earlier: str, later: str) -> float:

@@ -13,16 +13,16 @@ START_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class PodLimit:
-    """A pod is to end so many seconds after its start."""
+class LimitPod:
+    """Let a pod end so many seconds after its start: one of its steps has run longer than it may, or cannot begin."""
 
     pod: str
     seconds: int
 
 
-def timeouts(attempts: Iterable[Attempt], graph: Graph, now: str) -> tuple[list[PodLimit], list[float]]:
+def timeouts(attempts: Iterable[Attempt], graph: Graph, now: str) -> tuple[list[LimitPod], list[float]]:
     """Pods whose time is up, and the seconds left to the others. `attempts` are active."""
-    limits: list[PodLimit] = []
+    limits: list[LimitPod] = []
     left: list[float] = []
     for one in attempts:
         remaining = _remaining(one, graph, now)
@@ -33,7 +33,7 @@ def timeouts(attempts: Iterable[Attempt], graph: Graph, now: str) -> tuple[list[
             continue
         limit = max(1, int(seconds_between(one.pod_started_at, now)))
         if one.pod_deadline is None or one.pod_deadline > limit:
-            limits.append(PodLimit(one.pod, limit))
+            limits.append(LimitPod(one.pod, limit))
     return limits, left
 
 

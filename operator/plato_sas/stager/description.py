@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 STAGE_VARIABLE = "SAS_STAGE"
 PUBLISH_VARIABLE = "SAS_PUBLISH"
 
-_ATTEMPTS = ".attempts"
+ATTEMPTS = ".attempts"  # in a star's folder: what is not published
 
 
 class InputDescription(NamedTuple):
@@ -87,7 +87,7 @@ class Stage(NamedTuple):
     @property
     def attempts_folder(self) -> PurePosixPath:
         """Where the star's unfinished work is."""
-        return self.folder / _ATTEMPTS
+        return self.folder / ATTEMPTS
 
     @property
     def attempt_folder(self) -> PurePosixPath:
@@ -132,7 +132,7 @@ class PublishOrder(NamedTuple):
     @property
     def attempt_folder(self) -> PurePosixPath:
         """Where the attempt's outputs are."""
-        return self.folder / _ATTEMPTS / self.attempt
+        return self.folder / ATTEMPTS / self.attempt
 
     def to_json(self) -> str:
         return json.dumps(self._asdict(), separators=(",", ":"))
