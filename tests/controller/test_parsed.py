@@ -52,6 +52,18 @@ def test_only_the_latest_are_remembered() -> None:
     assert stars.of(stored("b")) is not b
 
 
+def test_a_star_at_rest_takes_no_room() -> None:
+    stars = ParsedStars(remembered=2)
+    a, b = stars.of(stored("a")), stars.of(stored("b"))
+    stars.of(stored("c", state="Succeeded"))
+    assert (stars.of(stored("a")), stars.of(stored("b"))) == (a, b)
+    before = stars.of(stored("a"))
+    assert before is a
+    status = before.status.model_copy(update={"state": StarState.SUCCEEDED})
+    stars.written(before, status, stored("a", version="2", state="Succeeded"))
+    assert stars.of(stored("a", version="2", state="Succeeded")).status is not status
+
+
 def test_what_is_not_of_the_schema_is_refused_each_time() -> None:
     stars = ParsedStars()
     wrong = stored()

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import itertools
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +44,10 @@ class FakeCluster:
         self._time = time  # seconds since 1970
 
     # KubeClient's methods
+
+    async def pages(self, kind: Kind, selector: str | None = None) -> AsyncIterator["list[Document]"]:
+        for item in await self.list(kind, selector):
+            yield [item]
 
     async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
         self._request("list", kind, selector or "")

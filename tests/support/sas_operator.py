@@ -98,8 +98,9 @@ class OneOperator:
             self.marked.append,
         )
         for kind in WATCHED:
-            items = [one for (plural, _), one in cluster.objects.items() if plural == kind.plural]
-            self.view.replace(kind, items)
+            for (plural, _), item in cluster.objects.items():
+                if plural == kind.plural:
+                    self.view.put(kind, item)
         cluster.watchers = [self.hear]
 
     def hear(self, kind: Kind, event: str, item: dict[str, Any]) -> None:

@@ -88,19 +88,22 @@ class KubeClient:
             token=token.split()[-1] if token else None,  # without its prefix, "Bearer" or "bearer"
         )
 
-    async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
-        """Every object of a kind (and label selector), in pages."""
-        items: list[Document] = []
+    async def pages(self, kind: Kind, selector: str | None = None) -> AsyncIterator[list[Document]]:
+        """Every object of a kind (and label selector), so many at a time."""
         query = {"limit": str(_PAGE)}
         if selector or kind.selector:
             query["labelSelector"] = selector or kind.selector or ""
         while True:
             page = await self._request("GET", kind.path(self.namespace), query=query)
-            items += page["items"]
+            yield page["items"]
             token = page["metadata"].get("continue")
             if not token:
-                return items
+                return
             query["continue"] = token
+
+    async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
+        """Every object of a kind (and label selector) at once."""
+        return [item async for page in self.pages(kind, selector) for item in page]
 
     async def get(self, kind: Kind, name: str) -> Document:
         return await self._request("GET", kind.path(self.namespace, name))

@@ -10,6 +10,7 @@ from plato_sas.controller import metrics
 from plato_sas.controller.actuator import Actuator
 from plato_sas.controller.archive import Archive
 from plato_sas.controller.client import ApiError, KubeClient
+from plato_sas.controller.listing import relist
 from plato_sas.controller.logs import LogKeeper
 from plato_sas.controller.queue import WorkQueue
 from plato_sas.controller.reconcile import Reconciler
@@ -86,7 +87,7 @@ class Operator:
     async def prime(self) -> None:
         """List everything once. Nothing is decided before: a Job not yet seen would be taken for lost."""
         for kind in WATCHED:  # stars before their Jobs: a Job newer than its star's status is understood
-            self._view.replace(kind, await self._list(kind))
+            await self._first_list(kind)
         for name in self._view.stars():
             # Stars that run have their slots before any other can take one.
             if any(not finished(job) for job in self._view.jobs_of(name)):
@@ -94,15 +95,17 @@ class Operator:
         for name in self._view.stars():
             self._queue.add(name)
 
-    async def _list(self, kind: Kind) -> list[dict[str, Any]]:
-        """The first list of a kind, however long the API server takes to give it."""
+    async def _first_list(self, kind: Kind) -> None:
+        """However long the API server takes to give it."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._client.list(kind)
+                await relist(self._client, self._view, kind)
             except ApiError as error:
                 fields = {"kind": kind.name, "error": str(error), "retry_in": pause}
                 logger.warning("First list failed", extra=fields)
+            else:
+                return
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
@@ -144,13 +147,12 @@ class Operator:
         while True:
             await asyncio.sleep(self._settings.resync)
             for kind in WATCHED:
-                before = self._view.known(kind)  # what is made during the list is not in it
                 try:
-                    listed = await self._client.list(kind)
+                    touched = await relist(self._client, self._view, kind)
                 except ApiError as error:
                     logger.warning("Resync failed", extra={"kind": kind.name, "error": str(error)})
                     continue
-                for name in self._view.replace(kind, listed, before):
+                for name in touched:
                     self._queue.add(name)
             try:
                 await self._revisions.collect(_now())

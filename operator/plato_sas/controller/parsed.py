@@ -33,6 +33,8 @@ class ParsedStars:
 
     def _remember(self, uid: str, model: StarProcessing) -> None:
         self._models.pop(uid, None)
+        if model.status.state.ended:
+            return  # it is at rest, and there are many of them
         self._models[uid] = model
         if len(self._models) > self._remembered:
             del self._models[next(iter(self._models))]

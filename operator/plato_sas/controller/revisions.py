@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from plato_sas.api import GROUP, ScienceModuleSpec, StarPipelineSpec, StarProcessing
 from plato_sas.controller.client import AlreadyExists, KubeClient, NotFound
+from plato_sas.controller.listing import relist
 from plato_sas.controller.resources import MODULE, PIPELINE, REVISION
 from plato_sas.controller.view import View
 from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER, SELECTOR
@@ -120,8 +121,7 @@ class Revisions:
             return  # what has come since the watches will bring
         self._refreshed = started
         for kind in (MODULE, PIPELINE):
-            before = self._view.known(kind)
-            self._view.replace(kind, await self._client.list(kind), before)
+            await relist(self._client, self._view, kind)
 
     def _current(self, pipeline: str) -> tuple[str, Graph]:
         """The graph as pipeline and catalogue are now."""

@@ -1,10 +1,10 @@
 """The in-memory view of the namespace, fed by watches, by our own writes and by a periodic list."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any
 
 from plato_sas.controller import metrics
+from plato_sas.controller.packed import PackedStar, version_of
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, WATCHED, Kind
 from plato_sas.controller.slimming import slim
 from plato_sas.jobs.attempt import finished
@@ -22,16 +22,18 @@ class View:
     """Objects by kind and name. Every change returns the stars (names of StarProcessings) that it touches."""
 
     def __init__(self) -> None:
-        self._objects: dict[Kind, dict[str, Document]] = {kind: {} for kind in WATCHED}
+        self._stars: dict[str, PackedStar] = {}
+        self._objects: dict[Kind, dict[str, Document]] = {kind: {} for kind in WATCHED if kind is not PROCESSING}
         self._gone: dict[str, None] = {}  # uids, the oldest first
         self._star_by_label: dict[str, str] = {}
         self._jobs_by_star: dict[str, set[str]] = defaultdict(set)
         self._pods_by_job: dict[str, set[str]] = defaultdict(set)
         self._pods_by_star: dict[str, set[str]] = defaultdict(set)
-        self._stars_by_tree: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._stars_by_tree: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def processing(self, name: str) -> Document | None:
-        return self._objects[PROCESSING].get(name)
+        star = self._stars.get(name)
+        return star.document() if star is not None else None
 
     def pipeline(self, name: str) -> Document | None:
         return self._objects[PIPELINE].get(name)
@@ -55,97 +57,103 @@ class View:
 
     def rivals(self, star: str) -> list[Document]:
         """The other StarProcessings that write to the same folder of the product tree."""
-        mine = self._objects[PROCESSING][star]["spec"]
-        names = self._stars_by_tree[mine["campaign"], mine["star"]] - {star}
-        return [self._objects[PROCESSING][name] for name in names]
+        names = self._stars_by_tree[self._stars[star].tree]
+        return [self._stars[name].document() for name in names if name != star]
 
     def stars(self) -> list[str]:
-        return list(self._objects[PROCESSING])
+        return list(self._stars)
 
     def pipelines(self) -> list[str]:
         return list(self._objects[PIPELINE])
 
     def revisions(self) -> set[str]:
         """The ControllerRevisions that stars name."""
-        found = (star.get("status", {}).get("revision") for star in self._objects[PROCESSING].values())
-        return {name for name in found if name is not None}
+        return {star.revision for star in self._stars.values() if star.revision is not None}
 
     def put(self, kind: Kind, item: Document) -> set[str]:
         """An object as the API server has it or had it: what is older than what is known already is ignored."""
         metadata = item["metadata"]
-        known = self._objects[kind].get(metadata["name"])
-        if metadata["uid"] in self._gone or (known is not None and _version(known) >= _version(item)):
+        known = self._known(kind, metadata["name"])
+        if metadata["uid"] in self._gone or (known is not None and known[1] >= version_of(item)):
             return set()
-        item = slim(kind, item)
         if known is not None:
-            self._unindex(kind, known)
-        self._objects[kind][metadata["name"]] = item
-        self._index(kind, item)
+            self._remove(kind, metadata["name"])
+        self._store(kind, metadata["name"], slim(kind, item))
         return self._touched(kind, item)
 
     def drop(self, kind: Kind, item: Document) -> set[str]:
         """An object is gone, and does not come back: whatever is still said of it is old."""
-        name = item["metadata"]["name"]
-        self._gone[item["metadata"]["uid"]] = None
+        return self.forget(kind, item["metadata"]["name"], item["metadata"]["uid"])
+
+    def forget(self, kind: Kind, name: str, uid: str) -> set[str]:
+        """As `drop`, of an object of which no more is known."""
+        self._gone[uid] = None
         if len(self._gone) > _GRAVES:
             del self._gone[next(iter(self._gone))]
-        known = self._objects[kind].get(name)
-        if known is None or known["metadata"]["uid"] != item["metadata"]["uid"]:
+        known = self._known(kind, name)
+        if known is None or known[0] != uid:
             return set()
-        touched = self._touched(kind, known)
-        del self._objects[kind][name]
-        self._unindex(kind, known)
+        touched = (
+            {name, *self._rivals_of(name)} if kind is PROCESSING else self._touched(kind, self._objects[kind][name])
+        )
+        self._remove(kind, name)
         return touched
 
-    def known(self, kind: Kind) -> set[str]:
-        """The uids of all objects of a kind."""
-        return {item["metadata"]["uid"] for item in self._objects[kind].values()}
+    def names_by_uid(self, kind: Kind) -> dict[str, str]:
+        """All objects of a kind."""
+        if kind is PROCESSING:
+            return {star.uid: name for name, star in self._stars.items()}
+        return {item["metadata"]["uid"]: name for name, item in self._objects[kind].items()}
 
-    def replace(self, kind: Kind, items: Iterable[Document], before: set[str] | None = None) -> set[str]:
-        """A complete list: what is not in it and was `known` before the list began (all if None) is gone."""
-        listed = {item["metadata"]["uid"]: item for item in items}
-        gone = (self.known(kind) if before is None else before) - listed.keys()
-        touched: set[str] = set()
-        for item in list(self._objects[kind].values()):
-            if item["metadata"]["uid"] in gone:
-                touched |= self.drop(kind, item)
-        for item in listed.values():
-            touched |= self.put(kind, item)
-        return touched
+    def _known(self, kind: Kind, name: str) -> tuple[str, int] | None:
+        """The uid and the version of what is known by a name."""
+        if kind is PROCESSING:
+            star = self._stars.get(name)
+            return (star.uid, star.version) if star is not None else None
+        item = self._objects[kind].get(name)
+        return (item["metadata"]["uid"], version_of(item)) if item is not None else None
+
+    def _rivals_of(self, star: str) -> tuple[str, ...]:
+        """The stars on a star's products, itself among them."""
+        return self._stars_by_tree[self._stars[star].tree]
 
     def _touched(self, kind: Kind, item: Document) -> set[str]:
         if kind is PROCESSING:
-            rivals = self._stars_by_tree[_tree(item)]
-            return {item["metadata"]["name"], *rivals}
+            return set(self._rivals_of(item["metadata"]["name"]))
         if kind in (JOB, POD):
             star = self._star_by_label.get(item["metadata"].get("labels", {}).get(PROCESSING_LABEL, ""))
             # The end of one star's Job may be what another on the same products waits for.
-            return {star, *self._stars_by_tree[_tree(self._objects[PROCESSING][star])]} if star is not None else set()
+            return set(self._rivals_of(star)) if star is not None else set()
         # A pipeline or module matters to stars that have not been accepted with it yet.
-        return {name for name, star in self._objects[PROCESSING].items() if not star.get("status", {}).get("revision")}
+        return {name for name, star in self._stars.items() if not star.revision}
 
-    def _index(self, kind: Kind, item: Document) -> None:
-        name = item["metadata"]["name"]
+    def _store(self, kind: Kind, name: str, item: Document) -> None:
         labels = item["metadata"].get("labels", {})
         if kind is PROCESSING:
+            self._stars[name] = star = PackedStar.of(item)
             self._star_by_label[label_value(name)] = name
-            self._stars_by_tree[_tree(item)].add(name)
-            metrics.KNOWN_STARS.set(len(self._objects[kind]))
-        elif kind is JOB:
+            self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
+            metrics.KNOWN_STARS.set(len(self._stars))
+            return
+        self._objects[kind][name] = item
+        if kind is JOB:
             self._jobs_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
             metrics.JOBS.set(len(self._objects[kind]))
         elif kind is POD:
             self._pods_by_job[labels.get(JOB_NAME_LABEL, "")].add(name)
             self._pods_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
 
-    def _unindex(self, kind: Kind, item: Document) -> None:
-        name = item["metadata"]["name"]
-        labels = item["metadata"].get("labels", {})
+    def _remove(self, kind: Kind, name: str) -> None:
         if kind is PROCESSING:
+            star = self._stars.pop(name)
             self._star_by_label.pop(label_value(name), None)
-            _discard(self._stars_by_tree, _tree(item), name)
-            metrics.KNOWN_STARS.set(len(self._objects[kind]))
-        elif kind is JOB:
+            others = tuple(one for one in self._stars_by_tree.pop(star.tree) if one != name)
+            if others:
+                self._stars_by_tree[star.tree] = others
+            metrics.KNOWN_STARS.set(len(self._stars))
+            return
+        labels = self._objects[kind].pop(name)["metadata"].get("labels", {})
+        if kind is JOB:
             _discard(self._jobs_by_star, labels.get(PROCESSING_LABEL, ""), name)
             metrics.JOBS.set(len(self._objects[kind]))
         elif kind is POD:
@@ -164,12 +172,3 @@ def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:
     index[key].discard(name)
     if not index[key]:
         del index[key]
-
-
-def _tree(item: Document) -> tuple[str, str]:
-    return item["spec"]["campaign"], item["spec"]["star"]
-
-
-def _version(item: Document) -> int:
-    # Since Kubernetes 1.35 resource versions of one resource may be compared as numbers (KEP-5504).
-    return int(item["metadata"]["resourceVersion"])
