@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from plato_sas.api import StarProcessing
 from plato_sas.controller import revisions
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.resources import PROCESSING, REVISION
@@ -75,7 +76,8 @@ def test_a_revision_that_a_star_asked_for_just_now_stays() -> None:
 
     async def scenario() -> None:
         operator = OneOperator(world)
-        await operator.reconcile("kic1")
+        stored = operator.view.processing("kic1")
+        await operator.revisions.of(StarProcessing.model_validate(stored))
         world.remove(PROCESSING, "kic1")
         await operator.revisions.collect(world.now())
 

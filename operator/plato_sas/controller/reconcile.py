@@ -87,6 +87,9 @@ class Reconciler:
             # Written under other rules than today's (an old CRD): say so, touch nothing.
             logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
             return None
+        if self._at_rest(processing):
+            self._window.release(name)
+            return self._retention.expire(processing, processing.status)
         try:
             revision, graph = await self._accepted(processing)
         except GraphInvalid as error:
@@ -110,6 +113,12 @@ class Reconciler:
         if refusals and not all(one.final for one in refusals):
             raise ApiError(403, "; ".join(one.message for one in refusals))
         return again
+
+    def _at_rest(self, processing: StarProcessing) -> bool:
+        """Whether nothing but time can change anything: so of most stars, and of all of them when we start."""
+        status, metadata = processing.status, processing.metadata
+        current = status.observed_generation == metadata.generation
+        return status.state.ended and current and not self._view.jobs_of(metadata.name)
 
     async def _let_go(
         self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
