@@ -22,7 +22,7 @@ class Flow:
     """Stars of one benchmark. Times are of `time.monotonic`, by the star's name.
 
     `resident`: how many StarProcessings may exist at a time, finished ones included. `per_second`: how fast they are
-    created at most; 0: as fast as the API server takes them.
+    created at most; 0: as fast as the API server takes them. `enough`: how many have to finish; 0: all.
     """
 
     api: Api
@@ -31,6 +31,7 @@ class Flow:
     stars: int
     resident: int
     per_second: float = 0.0
+    enough: int = 0
     spec: Document = field(default_factory=dict[str, Any])
     on_change: Callable[["Flow"], None] = lambda _flow: None
     created: dict[str, float] = field(default_factory=dict[str, float])
@@ -46,7 +47,7 @@ class Flow:
         return STARS.format(namespace=self.namespace)
 
     async def run(self) -> None:
-        """Until every star has finished. Raises BenchError where one did not succeed, or where nothing goes on."""
+        """Until enough stars have finished. Raises BenchError where one did not succeed, or where nothing goes on."""
         listed, version = await self.api.list(self.path)
         if listed:
             raise BenchError(f"namespace {self.namespace} has {len(listed)} stars already")
@@ -54,7 +55,7 @@ class Flow:
         watching = asyncio.create_task(self._watch(version))
         creating = asyncio.create_task(self._create())
         try:
-            while len(self.finished) < self.stars:
+            while len(self.finished) < (self.enough or self.stars):
                 if watching.done() or (creating.done() and creating.exception()):
                     (watching if watching.done() else creating).result()
                 await self._wait()

@@ -7,7 +7,8 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, WithJ
 
 from plato_sas.api.base import (
     API_VERSION,
-    BY_NAME,
+    ATOMIC_LIST,
+    ATOMIC_MAP,
     IMMUTABLE,
     ApiModel,
     Duration,
@@ -193,10 +194,13 @@ class StarProcessingStatus(ApiModel):
     )
     progress: Annotated[str, Field(max_length=16)] | None = Field(None, description="Finished steps / steps.")
     step: Annotated[str, Field(max_length=64)] | None = Field(None, description="Running or failed step.")
-    steps: list[StepStatus] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
-    facts: dict[StepName, Facts] = Field(default_factory=dict, max_length=64)
+    steps: list[StepStatus] = Field(default_factory=list, max_length=64, json_schema_extra=ATOMIC_LIST)
+    facts: dict[StepName, Facts] = Field(default_factory=dict, max_length=64, json_schema_extra=ATOMIC_MAP)
     inputs: dict[ProductName, Sha256] = Field(
-        default_factory=dict, max_length=64, description="SHA-256 of the external products that were read."
+        default_factory=dict,
+        max_length=64,
+        description="SHA-256 of the external products that were read.",
+        json_schema_extra=ATOMIC_MAP,
     )
     rerun: int | None = Field(None, ge=0, description="The spec.rerun.id that was taken up last.")
     started_at: Timestamp | None = None
