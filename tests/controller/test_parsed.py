@@ -10,7 +10,7 @@ from plato_sas.controller.parsed import ParsedStars
 from sas_samples import processing
 
 
-def stored(name: str = "a", version: str = "1", state: str = "Pending") -> dict[str, Any]:
+def stored(name: str = "a", version: str = "1", state: str = "Running") -> dict[str, Any]:
     document = processing(name=name).to_dict()
     document["metadata"] |= {"uid": f"uid-{name}", "resourceVersion": version}
     document["status"] = {"state": state}
@@ -21,13 +21,13 @@ def test_a_version_is_read_once() -> None:
     stars = ParsedStars()
     first = stars.of(stored())
     assert stars.of(stored()) is first
-    changed = stars.of(stored(version="2", state="Running"))
-    assert changed.status.state is StarState.RUNNING
+    changed = stars.of(stored(version="2", state="Failed"))
+    assert changed.status.state is StarState.FAILED
 
 
 def test_what_was_written_is_not_read_again() -> None:
     stars = ParsedStars()
-    before = stars.of(stored())
+    before = stars.of(stored(state="Pending"))
     status = before.status.model_copy(update={"state": StarState.RUNNING})
     stars.written(before, status, stored(version="7", state="Running"))
     model = stars.of(stored(version="7", state="Running"))
@@ -52,10 +52,11 @@ def test_only_the_latest_are_remembered() -> None:
     assert stars.of(stored("b")) is not b
 
 
-def test_a_star_at_rest_takes_no_room() -> None:
+def test_a_star_that_waits_or_rests_takes_no_room() -> None:
     stars = ParsedStars(remembered=2)
     a, b = stars.of(stored("a")), stars.of(stored("b"))
-    stars.of(stored("c", state="Succeeded"))
+    for state in ("Pending", "Suspended", "Succeeded"):
+        stars.of(stored("c", state=state))
     assert (stars.of(stored("a")), stars.of(stored("b"))) == (a, b)
     before = stars.of(stored("a"))
     assert before is a

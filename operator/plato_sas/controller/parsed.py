@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from plato_sas.api import StarProcessing, StarProcessingStatus
+from plato_sas.api import StarProcessing, StarProcessingStatus, StarState
 
 Document = dict[str, Any]
 
@@ -33,8 +33,8 @@ class ParsedStars:
 
     def _remember(self, uid: str, model: StarProcessing) -> None:
         self._models.pop(uid, None)
-        if model.status.state.ended:
-            return  # it is at rest, and there are many of them
+        if model.status.state is not StarState.RUNNING:
+            return  # it waits or is at rest, and there are many of them
         self._models[uid] = model
         if len(self._models) > self._remembered:
             del self._models[next(iter(self._models))]
