@@ -35,8 +35,8 @@ def list_map(key: str) -> dict[str, Any]:
 
 BY_NAME = list_map("name")
 # What one writer alone writes, as a whole: the API server then keeps no book of who wrote which field inside of it.
-ATOMIC_LIST = {"x-kubernetes-list-type": "atomic"}
-ATOMIC_MAP = {"x-kubernetes-map-type": "atomic"}
+ATOMIC_LIST: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+ATOMIC_MAP: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
 IMMUTABLE = cel_rules(("self == oldSelf", "is immutable"))
 
 # Star and campaign become folder names and label values: no dot, no slash, so no path can be built from them.
