@@ -15,7 +15,7 @@ def install(namespace: str, *, values: tuple[str, ...] = ()) -> None:
     """Install or upgrade everything; returns when the operator is ready. Raises CommandFailed."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(_CRDS))
     kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(_CRDS))
-    digests = {name: digest(f"localhost/plato-sas/{name}:0.1.0") for name in ("operator", "stager")}
+    digests = {name: digest(f"localhost/plato-sas/{name}:0.1.0") for name in ("operator", "stager", "catalogue")}
     settings = [f"--set-string=images.{name}.digest={known}" for name, known in digests.items()]
     settings += [f"--set={value}" for value in values]
     _clear_interrupted(namespace)

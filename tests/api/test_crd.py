@@ -148,14 +148,36 @@ def test_no_module_may_claim_the_managers_manifest() -> None:
     assert any("manifest.json" in rule for rule in rules("ScienceModule", "spec.outputs[]"))
 
 
-def test_only_a_star_has_a_status_and_it_is_a_subresource() -> None:
-    assert version("StarProcessing")["subresources"] == {"status": {}}
+@pytest.mark.parametrize("field", ["campaign", "pipeline", "tables", "stars"])
+def test_what_a_catalogue_is_made_of_cannot_be_changed(field: str) -> None:
+    assert "self == oldSelf" in rules("StarCatalogue", f"spec.{field}")
+
+
+def test_a_catalogues_stars_are_not_given_or_taken_away_later_and_its_reruns_only_grow() -> None:
+    found = rules("StarCatalogue", "spec")
+    assert "has(self.stars) == has(oldSelf.stars)" in found
+    assert any("self.rerun.id >= oldSelf.rerun.id" in rule for rule in found)
+
+
+def test_a_column_comes_from_a_fact_or_a_product() -> None:
+    found = rules("StarCatalogue", "spec.tables[].columns[]")
+    assert "has(self.fact) != has(self.output)" in found
+    assert any("has(self.pointer)" in rule and "has(self.type)" in rule for rule in found)
+
+
+@pytest.mark.parametrize("kind", ["StarProcessing", "StarCatalogue"])
+def test_what_runs_has_a_status_and_it_is_a_subresource(kind: str) -> None:
+    assert version(kind)["subresources"] == {"status": {}}
+
+
+def test_what_is_only_read_has_no_status() -> None:
     assert "subresources" not in version("StarPipeline")
     assert "status" not in root("ScienceModule")["properties"]
 
 
 @pytest.mark.parametrize(
-    ("kind", "short"), [("StarProcessing", "sp"), ("StarPipeline", "spl"), ("ScienceModule", "scimod")]
+    ("kind", "short"),
+    [("StarProcessing", "sp"), ("StarPipeline", "spl"), ("ScienceModule", "scimod"), ("StarCatalogue", "scat")],
 )
 def test_names(kind: str, short: str) -> None:
     spec = CRDS[kind]["spec"]

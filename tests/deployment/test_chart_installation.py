@@ -251,4 +251,5 @@ def test_uninstall_leaves_the_crds_alone(namespace: None) -> None:
     )
     assert everything() == before | {"Lease/plato-sas-operator"}
     crds = items("customresourcedefinitions", "--selector=app.kubernetes.io/part-of=plato-sas")
-    assert {crd["spec"]["names"]["kind"] for crd in crds} == {"StarProcessing", "StarPipeline", "ScienceModule"}
+    kinds = {crd["spec"]["names"]["kind"] for crd in crds}
+    assert kinds == {"StarProcessing", "StarPipeline", "ScienceModule", "StarCatalogue"}

@@ -9,7 +9,7 @@ import pytest
 from plato_sas import controller
 from plato_sas.controller import resources
 from plato_sas.controller.lease import LEASE
-from plato_sas.controller.resources import WATCHED, Kind
+from plato_sas.controller.resources import CATALOGUE, WATCHED, Kind
 
 Permission = tuple[str, str, str]  # API group, resource, verb
 Document = dict[str, Any]
@@ -69,7 +69,7 @@ def test_role_equals_the_requests_made(defaults: list[Document]) -> None:
     assert permission(resources.PROCESSING, "patch", "status") in made
     assert permission(resources.JOB, "create") in made
     # kopf lists and watches these.
-    watches = {permission(kind, verb) for kind in WATCHED for verb in ("list", "watch")}
+    watches = {permission(kind, verb) for kind in (*WATCHED, CATALOGUE) for verb in ("list", "watch")}
     assert granted(role(defaults, "plato-sas-operator")) == made | watches
 
 
@@ -100,16 +100,16 @@ def test_nothing_is_cluster_wide(render: Any, defaults: list[Document]) -> None:
         assert not document["kind"].startswith("Cluster")
 
 
-def test_airflow_sees_stars_only(defaults: list[Document]) -> None:
-    verbs = ("get", "list", "watch", "create", "patch", "delete")
-    expected = {permission(resources.PROCESSING, verb) for verb in verbs}
+def test_airflow_sees_stars_and_catalogues_only(defaults: list[Document]) -> None:
+    verbs = ("get", "list", "watch", "create", "patch")
+    expected = {permission(kind, verb) for kind in (resources.PROCESSING, CATALOGUE) for verb in verbs}
     assert granted(role(defaults, "plato-sas-airflow")) == expected
 
 
 @pytest.mark.parametrize("verb", ["create", "patch", "delete"])
-def test_users_write_stars_only(defaults: list[Document], verb: str) -> None:
+def test_users_write_stars_and_catalogues_only(defaults: list[Document], verb: str) -> None:
     written = {(group, what) for group, what, one in granted(role(defaults, "plato-sas-user")) if one == verb}
-    assert written == {(resources.PROCESSING.group, resources.PROCESSING.plural)}
+    assert written == {(kind.group, kind.plural) for kind in (resources.PROCESSING, CATALOGUE)}
 
 
 def test_binding_names_the_operators_account(defaults: list[Document]) -> None:

@@ -147,8 +147,8 @@ def test_optional_objects_can_be_left_out(render: Any) -> None:
 
 def test_default_settings_are_the_operators_own(defaults: list[Document]) -> None:
     settings = Settings.from_environment(environment(defaults))
-    stager = "localhost/plato-sas/stager:0.1.0"
-    assert settings == Settings(namespace="plato", site=Site(stager_image=stager), identity="the-pod_the-uid")
+    images = {f"{name}_image": f"localhost/plato-sas/{name}:0.1.0" for name in ("stager", "catalogue")}
+    assert settings == Settings(namespace="plato", site=Site(**images), identity="the-pod_the-uid")
 
 
 def test_every_setting_reaches_the_operator(render: Any) -> None:
@@ -168,6 +168,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         "controller.resyncSeconds=40",
         "images.stager.repository=example.org/stager",
         f"images.stager.digest={digest}",
+        "images.catalogue.tag=next",
         "images.pullPolicy=Always",
         "images.pullSecrets={first,second}",
         "modules.user=1234",
@@ -184,6 +185,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         namespace="plato",
         site=Site(
             stager_image=f"example.org/stager@{digest}",
+            catalogue_image="localhost/plato-sas/catalogue:next",
             inputs_claim="in",
             products_claim="out",
             user=1234,

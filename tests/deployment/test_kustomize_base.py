@@ -36,7 +36,7 @@ def test_base_equals_the_chart() -> None:
     text = manifests.template("--include-crds")
     chart = by_name([without_helm(item) for item in yaml.safe_load_all(text) if item])
     assert by_name(kustomize(manifests.BASE)) == chart
-    assert len([kind for kind, _ in chart if kind == "CustomResourceDefinition"]) == 3
+    assert len([kind for kind, _ in chart if kind == "CustomResourceDefinition"]) == 4
 
 
 def test_generated_files_are_up_to_date() -> None:

@@ -103,6 +103,8 @@ true
       fieldPath: metadata.namespace
 - name: PLATO_SAS_STAGER_IMAGE
   value: {{ include "plato-sas.image" (dict "root" . "image" .Values.images.stager) | quote }}
+- name: PLATO_SAS_CATALOGUE_IMAGE
+  value: {{ include "plato-sas.image" (dict "root" . "image" .Values.images.catalogue) | quote }}
 - name: PLATO_SAS_INPUTS_CLAIM
   value: {{ .Values.storage.inputs.claimName | quote }}
 - name: PLATO_SAS_PRODUCTS_CLAIM

@@ -1,6 +1,18 @@
 """The resources of `plato-sas.io/v1alpha1`; the CRDs are generated from these models."""
 
 from plato_sas.api.base import API_VERSION, GROUP, VERSION, amount, parse_time, seconds
+from plato_sas.api.catalogue import (
+    CatalogueColumn,
+    CatalogueFile,
+    CatalogueResources,
+    CatalogueState,
+    CatalogueTable,
+    StarCatalogue,
+    StarCatalogueSpec,
+    StarCatalogueStatus,
+    StarCounts,
+    TableStatus,
+)
 from plato_sas.api.meta import Condition, ObjectMeta
 from plato_sas.api.module import (
     FactDeclaration,
@@ -31,6 +43,11 @@ __all__ = [
     "API_VERSION",
     "GROUP",
     "VERSION",
+    "CatalogueColumn",
+    "CatalogueFile",
+    "CatalogueResources",
+    "CatalogueState",
+    "CatalogueTable",
     "Condition",
     "DesiredState",
     "ExternalInput",
@@ -48,6 +65,10 @@ __all__ = [
     "ScienceModule",
     "ScienceModuleSpec",
     "StageMode",
+    "StarCatalogue",
+    "StarCatalogueSpec",
+    "StarCatalogueStatus",
+    "StarCounts",
     "StarPipeline",
     "StarPipelineSpec",
     "StarProcessing",
@@ -57,6 +78,7 @@ __all__ = [
     "StepInput",
     "StepState",
     "StepStatus",
+    "TableStatus",
     "ValueType",
     "amount",
     "parse_time",

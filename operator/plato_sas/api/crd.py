@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from plato_sas.api.base import GROUP, VERSION, ApiModel
+from plato_sas.api.catalogue import StarCatalogue
 from plato_sas.api.module import ScienceModule
 from plato_sas.api.pipeline import StarPipeline
 from plato_sas.api.processing import StarProcessing
@@ -58,6 +59,22 @@ KINDS: list[tuple[type[ApiModel], str, str, list[Column]]] = [
             ("Age", "date", ".metadata.creationTimestamp", 0),
             ("Image", "string", ".spec.image", 1),
             ("Timeout", "string", ".spec.timeout", 1),
+        ],
+    ),
+    (
+        StarCatalogue,
+        "starcatalogues",
+        "scat",
+        [
+            ("Campaign", "string", ".spec.campaign", 0),
+            ("Pipeline", "string", ".spec.pipeline", 0),
+            ("State", "string", ".status.state", 0),
+            ("Stars", "integer", ".status.stars.seen", 0),
+            ("Problems", "integer", ".status.stars.withProblems", 0),
+            ("Age", "date", ".metadata.creationTimestamp", 0),
+            ("Started", "date", ".status.startedAt", 1),
+            ("Finished", "date", ".status.finishedAt", 1),
+            ("Message", "string", ".status.message", 1),
         ],
     ),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import kopf
 
 from plato_sas.controller.operator import Operator
-from plato_sas.controller.resources import WATCHED, Kind
+from plato_sas.controller.resources import CATALOGUE, WATCHED, Kind
 
 
 def registry(operator: Operator, credentials: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> kopf.OperatorRegistry:
@@ -18,7 +18,7 @@ def registry(operator: Operator, credentials: Callable[[], Awaitable[kopf.Connec
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await credentials()
 
-    for kind in WATCHED:
+    for kind in (*WATCHED, CATALOGUE):
         _register(handlers, operator, kind)
     return handlers
 

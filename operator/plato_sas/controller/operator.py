@@ -9,12 +9,13 @@ from typing import Any
 from plato_sas.controller import metrics
 from plato_sas.controller.actuator import Actuator
 from plato_sas.controller.archive import Archive
+from plato_sas.controller.catalogues import Catalogues
 from plato_sas.controller.client import ApiError, KubeClient
 from plato_sas.controller.listing import relist
 from plato_sas.controller.logs import LogKeeper
 from plato_sas.controller.queue import WorkQueue
 from plato_sas.controller.reconcile import Reconciler
-from plato_sas.controller.resources import JOB, WATCHED, Kind
+from plato_sas.controller.resources import CATALOGUE, JOB, WATCHED, Kind
 from plato_sas.controller.retention import Retention
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
@@ -49,6 +50,9 @@ class Operator:
             )
         self._window = AdmissionWindow(settings.max_active_stars, self._queue.add)
         self._revisions = Revisions(client, self._view)
+        self._catalogues = Catalogues(
+            client, self._revisions, settings.site, _now, job_ttl=settings.job_ttl, resync=settings.resync
+        )
         self._reconciler = Reconciler(
             client,
             self._view,
@@ -71,7 +75,10 @@ class Operator:
         )
 
     def observe(self, kind: Kind, event_type: str | None, item: dict[str, Any]) -> None:
-        """A watch event: update the view, mark the stars that it touches."""
+        """A watch event: update the view, mark the stars and catalogues that it touches."""
+        self._catalogues.observe(kind, item)
+        if kind is CATALOGUE:
+            return
         gone = event_type == "DELETED"
         touched = self._view.drop(kind, item) if gone else self._view.put(kind, item)
         if gone and kind is JOB and self._logs is not None:
@@ -116,6 +123,7 @@ class Operator:
                 group.create_task(self._work())
             if self._logs is not None:
                 group.create_task(self._logs.run())
+            group.create_task(self._catalogues.run())
             group.create_task(self._resync())
             group.create_task(_watch_loop_lag())
 

@@ -25,6 +25,7 @@ class Kind:
 PROCESSING = Kind(GROUP, VERSION, "starprocessings", "StarProcessing")
 PIPELINE = Kind(GROUP, VERSION, "starpipelines", "StarPipeline")
 MODULE = Kind(GROUP, VERSION, "sciencemodules", "ScienceModule")
+CATALOGUE = Kind(GROUP, VERSION, "starcatalogues", "StarCatalogue")
 JOB = Kind("batch", "v1", "jobs", "Job", SELECTOR)
 POD = Kind("", "v1", "pods", "Pod", SELECTOR)
 REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")

@@ -46,7 +46,7 @@ class Revisions:
         """
         if processing.status.revision is not None and rerun.wanted(processing) is None:
             return await self.pinned(processing)
-        name, graph = self._current(processing.spec.pipeline)
+        name, graph = self.current(processing.spec.pipeline)
         self._used[name] = time.monotonic()
         return name, graph
 
@@ -103,13 +103,13 @@ class Revisions:
         names = set()
         for pipeline in self._view.pipelines():
             with suppress(GraphInvalid):
-                names.add(self._current(pipeline)[0])
+                names.add(self.current(pipeline)[0])
         return names
 
     def _recovered(self, name: str, pipeline: str) -> Graph:
         """A deleted revision made again, which is possible as long as pipeline and modules have not changed."""
         with suppress(GraphInvalid):
-            current, graph = self._current(pipeline)
+            current, graph = self.current(pipeline)
             if current == name:
                 return graph
         raise GraphInvalid("RevisionLost", [f"status.revision: ControllerRevision {name!r} was deleted"])
@@ -123,8 +123,8 @@ class Revisions:
         for kind in (MODULE, PIPELINE):
             await relist(self._client, self._view, kind)
 
-    def _current(self, pipeline: str) -> tuple[str, Graph]:
-        """The graph as pipeline and catalogue are now."""
+    def current(self, pipeline: str) -> tuple[str, Graph]:
+        """The revision and the graph as pipeline and modules are now. Raises GraphInvalid."""
         stored = self._view.pipeline(pipeline)
         if stored is None:
             raise GraphInvalid("PipelineNotFound", [f"spec.pipeline: there is no StarPipeline {pipeline!r}"])

@@ -56,6 +56,7 @@ class Settings:
         selector = read.text("NODE_SELECTOR", "")
         site = Site(
             stager_image=read.text("STAGER_IMAGE"),
+            catalogue_image=read.text("CATALOGUE_IMAGE", "") or None,
             inputs_claim=read.text("INPUTS_CLAIM", Site.inputs_claim),
             products_claim=read.text("PRODUCTS_CLAIM", Site.products_claim),
             user=read.integer("USER", Site.user, minimum=1),

@@ -9,6 +9,7 @@ volumes. A salvage is publish alone.
 from typing import Any
 
 from plato_sas.jobs import names
+from plato_sas.jobs.shell import LOCKED_DOWN, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
 from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun, StepRun
 from plato_sas.stager.description import (
     PUBLISH_VARIABLE,
@@ -21,7 +22,6 @@ from plato_sas.stager.roots import INPUTS_MOUNT, PRODUCTS_MOUNT, WORK_MOUNT
 
 Document = dict[str, Any]
 
-_GRACE_SECONDS = 10
 # Stage-in and publish read and hash every file; this is their share of the pod's deadline.
 _STAGER_SECONDS = 600
 _STAGER_RESOURCES = {
@@ -30,79 +30,23 @@ _STAGER_RESOURCES = {
 }
 _TREE_LIMIT = "64Mi"  # of a step's /sas, without its output
 _TREE_LIMIT_WITH_COPIES = "4Gi"  # where inputs are copied into it
-_SCRATCH_MOUNT = "/tmp"  # noqa: S108 - the module's own emptyDir
-_LOCKED_DOWN = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
 
 
 def build_job(run: Run, site: Site) -> Document:
     """The Job of a stage or a salvage, complete and deterministic."""
-    labels = _labels(run)
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": run.job,
-            "namespace": run.owner.namespace,
-            "labels": labels,
-            "annotations": {names.STEPS_ANNOTATION: names.steps_annotation(run.numbers)},
-            "ownerReferences": [run.owner.reference()],
-        },
-        "spec": {
-            # One pod and no second one, disruptions included: what to do next is the operator's to judge, which
-            # knows the steps that need not run again.
-            "backoffLimit": 0,
-            "completions": 1,
-            "parallelism": 1,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(run, site)},
-        },
-    }
+    annotations = {names.STEPS_ANNOTATION: names.steps_annotation(run.numbers)}
+    body = _stage(run, site) if isinstance(run, StageRun) else _salvage(run, site)
+    return one_pod_job(run.job, run.owner, _labels(run), annotations, pod(site, body))
 
 
 def _labels(run: Run) -> dict[str, str]:
     where = run.description if isinstance(run, StageRun) else run.order
-    labels = {
-        names.MANAGED_BY_LABEL: names.MANAGER,
+    return {
         names.PROCESSING_LABEL: names.label_value(run.owner.name),
         names.STAR_LABEL: where.star,
         names.CAMPAIGN_LABEL: where.campaign,
         names.STEP_LABEL: next(iter(run.numbers)),
     }
-    if names.QUEUE_LABEL in run.owner.labels:
-        labels[names.QUEUE_LABEL] = run.owner.labels[names.QUEUE_LABEL]
-    return labels
-
-
-def _pod(run: Run, site: Site) -> Document:
-    pod: Document = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        # Modules need no cluster names, and a node without cluster DNS can run them.
-        "dnsPolicy": "Default",
-        "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": site.user,
-            "runAsGroup": site.user,
-            "fsGroup": site.user,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        **(_stage(run, site) if isinstance(run, StageRun) else _salvage(run, site)),
-    }
-    if site.image_pull_secrets:
-        pod["imagePullSecrets"] = [{"name": name} for name in site.image_pull_secrets]
-    if site.node_selector:
-        pod["nodeSelector"] = dict(site.node_selector)
-    if site.tolerations:
-        pod["tolerations"] = list(site.tolerations)
-    if site.priority_class:
-        pod["priorityClassName"] = site.priority_class
-    return pod
 
 
 def _stage(run: StageRun, site: Site) -> Document:
@@ -120,7 +64,7 @@ def _stage(run: StageRun, site: Site) -> Document:
         "containers": [_publish(order, site)],
         "volumes": [
             *_inputs_volume(stage, site),
-            _products(site),
+            products_volume(site),
             *({"name": f"sas-{step.name}", "emptyDir": {"sizeLimit": _tree_limit(step)}} for step in stage.steps),
             *(
                 {"name": f"scratch-{step.name}", "emptyDir": {"sizeLimit": step.resources.scratch}}
@@ -134,7 +78,7 @@ def _salvage(run: SalvageRun, site: Site) -> Document:
     return {
         "activeDeadlineSeconds": _STAGER_SECONDS,
         "containers": [_publish(run.order, site)],
-        "volumes": [_products(site)],
+        "volumes": [products_volume(site)],
     }
 
 
@@ -149,10 +93,6 @@ def _tree_limit(step: StepDescription) -> str:
     return _TREE_LIMIT_WITH_COPIES if any(one.late for one in step.inputs) else _TREE_LIMIT
 
 
-def _products(site: Site) -> Document:
-    return {"name": "products", "persistentVolumeClaim": {"claimName": site.products_claim}}
-
-
 def _stager(name: str, site: Site, env: list[Document]) -> Document:
     return {
         "name": name,
@@ -161,14 +101,14 @@ def _stager(name: str, site: Site, env: list[Document]) -> Document:
         "args": [name],
         "env": env,
         "resources": _STAGER_RESOURCES,
-        "securityContext": _LOCKED_DOWN,
+        "securityContext": LOCKED_DOWN,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "products", "mountPath": PRODUCTS_MOUNT}],
     }
 
 
 def _stage_in(stage: StageRun, site: Site) -> Document:
-    container = _stager(names.STAGE_IN, site, [_variable(STAGE_VARIABLE, stage.description.to_json())])
+    container = _stager(names.STAGE_IN, site, [variable(STAGE_VARIABLE, stage.description.to_json())])
     if _inputs_volume(stage.description, site):
         container["volumeMounts"].append({"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True})
     container["volumeMounts"] += [
@@ -179,12 +119,7 @@ def _stage_in(stage: StageRun, site: Site) -> Document:
 
 def _publish(order: PublishOrder, site: Site) -> Document:
     node = {"name": "SAS_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    return _stager(names.PUBLISH, site, [_variable(PUBLISH_VARIABLE, order.to_json()), node])
-
-
-def _variable(name: str, value: str) -> Document:
-    # Kubernetes expands $(NAME) in values and takes $$ for a dollar.
-    return {"name": name, "value": value.replace("$", "$$")}
+    return _stager(names.PUBLISH, site, [variable(PUBLISH_VARIABLE, order.to_json()), node])
 
 
 def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) -> Document:
@@ -203,7 +138,7 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
             "requests": {"cpu": run.resources.cpu, "memory": run.memory},
             "limits": {"memory": run.memory},
         },
-        "securityContext": _LOCKED_DOWN,
+        "securityContext": LOCKED_DOWN,
         # The last log lines of a failed module reach the status without anybody reading logs.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         # A subPath costs the kubelet two runs of mount(8) and lengthens the node's table of mounts, which every new
@@ -215,7 +150,7 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
                 "mountPath": "/sas/out",
                 "subPath": f"{stage.description.attempt_folder}/{step.name}",
             },
-            {"name": f"scratch-{run.name}", "mountPath": _SCRATCH_MOUNT},
+            {"name": f"scratch-{run.name}", "mountPath": SCRATCH_MOUNT},
             *_inputs(step),
         ],
     }

@@ -13,6 +13,7 @@ PROCESSING_LABEL = f"{GROUP}/processing"
 STAR_LABEL = f"{GROUP}/star"
 CAMPAIGN_LABEL = f"{GROUP}/campaign"
 STEP_LABEL = f"{GROUP}/step"  # the first of the Job's steps
+CATALOGUE_LABEL = f"{GROUP}/catalogue"
 # The Job's steps with their attempt numbers, as in "msap1-01=1,msap1-02=2".
 STEPS_ANNOTATION = f"{GROUP}/steps"
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"

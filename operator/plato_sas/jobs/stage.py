@@ -22,17 +22,18 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Owner:
-    """The StarProcessing that a Job belongs to."""
+    """The StarProcessing, or StarCatalogue, that a Job belongs to."""
 
     name: str
     namespace: str
     uid: str
     labels: dict[str, str]
+    kind: str = "StarProcessing"
 
     def reference(self) -> dict[str, Any]:
         return {
             "apiVersion": API_VERSION,
-            "kind": "StarProcessing",
+            "kind": self.kind,
             "name": self.name,
             "uid": self.uid,
             "controller": True,
@@ -76,6 +77,7 @@ class Site:
     """What the site decides for every Job."""
 
     stager_image: str
+    catalogue_image: str | None = None  # without it there are no catalogues
     inputs_claim: str = "sas-inputs"
     products_claim: str = "sas-products"
     user: int = 10001

@@ -68,7 +68,7 @@ def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
             if name == current or status.state is not StepState.PENDING:
                 ledger.steps[name] = take_back(status, number)
         elif name == current:
-            waiting = attempt.waiting or _without_pod(attempt, now)
+            waiting = attempt.waiting or without_pod(attempt, now)
             reason, message = (waiting[0][:64], waiting[1][-MAX_MESSAGE:]) if waiting else (None, None)
             running = started(status, attempt, name, StepState.RUNNING, now)
             ledger.steps[name] = running.model_copy(update={"reason": reason, "message": message})
@@ -76,7 +76,7 @@ def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
         ledger.inputs.update(attempt.inputs)
 
 
-def _without_pod(attempt: Attempt, now: str) -> tuple[str, str] | None:
+def without_pod(attempt: Attempt, now: str) -> tuple[str, str] | None:
     """What to say of a Job that has made no pod for longer than that takes: a quota or a policy forbids it."""
     if not no_pod_yet(attempt) or attempt.started_at is None:
         return None

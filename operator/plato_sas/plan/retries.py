@@ -1,6 +1,8 @@
 """Whether a failed step is tried again, and when: each class of failure has its own budget."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Protocol
 
 from plato_sas.api import StepState, StepStatus, parse_time
 from plato_sas.jobs.failure import Failure, FailureClass
@@ -52,8 +54,18 @@ def _may_retry(step: GraphStep, status: StepStatus, failure: Failure) -> bool:
             return made < INFRASTRUCTURE_RETRIES
 
 
-def pause_left(status: StepStatus, now: str) -> float:
-    """Seconds until a step's next attempt may begin; 0 if it may now. The pause doubles with each retry."""
+class Retried(Protocol):
+    """A status with attempts: a step's, or a catalogue's."""
+
+    @property
+    def retries(self) -> Mapping[str, int] | None: ...
+
+    @property
+    def finished_at(self) -> str | None: ...
+
+
+def pause_left(status: Retried, now: str) -> float:
+    """Seconds until the next attempt may begin; 0 if it may now. The pause doubles with each retry."""
     if not status.retries or status.finished_at is None:
         return 0.0
     pauses = [

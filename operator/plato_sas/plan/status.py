@@ -8,6 +8,7 @@ from typing import Literal
 from plato_sas.api import (
     Condition,
     DesiredState,
+    StarCatalogue,
     StarProcessing,
     StarProcessingStatus,
     StarState,
@@ -161,7 +162,7 @@ def _explain(
 
 def with_condition(
     conditions: Sequence[Condition],
-    processing: StarProcessing,
+    about: StarProcessing | StarCatalogue,
     kind: str,
     status: Literal["True", "False"],
     reason: str,
@@ -176,7 +177,7 @@ def with_condition(
         status=status,
         reason=reason,
         message=message,
-        observed_generation=processing.metadata.generation,
+        observed_generation=about.metadata.generation,
         last_transition_time=since,
     )
     return [*(one for one in conditions if one.type != kind), new]

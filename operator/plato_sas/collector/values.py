@@ -1,0 +1,196 @@
+"""Single values out of a product: a JSON document, or HDF5 in the layout of the prototype SAS."""
+
+import io
+import json
+import math
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o
+
+from plato_sas.collector.order import READABLE, ColumnOrder
+
+Value = bool | int | float | str
+
+MAX_STRING = 128  # as a fact's
+_GROUPS = ("PRODUCTS", "EXTERNALS")
+_LARGEST_INTEGER = 2**63 - 1  # the least one stands for a missing value in FITS
+
+
+class ValueInvalid(Exception):
+    """A value is not what its column says; the message says what it is."""
+
+
+def values(path: str, content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder, Value]:
+    """What is there of the columns of one output. `path` is the product's file, which tells its format.
+
+    Raises ValueInvalid where the product cannot be read, or a value is not of its column's type and unit.
+    """
+    if not path.endswith(READABLE):
+        raise ValueInvalid(f"only {', '.join(READABLE)} can be read")
+    return _json_values(content, columns) if path.endswith(".json") else _hdf5_values(content, columns)
+
+
+def checked(value: object, column: ColumnOrder) -> Value | None:
+    """A value as its column has it; None for one that is missing (null, NaN). Raises ValueInvalid."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    match column.type, value:
+        case "boolean", bool():
+            return value
+        case "integer", int() if not isinstance(value, bool):
+            if abs(value) > _LARGEST_INTEGER:
+                raise ValueInvalid(f"{value} does not fit into 64 bits")
+            return value
+        case "number", int() | float() if not isinstance(value, bool):
+            return _finite(value)
+        case "string", str():
+            return _plain(value)
+    raise ValueInvalid(f"{json.dumps(value, default=repr)[:64]} is not of type {column.type}")
+
+
+def _finite(value: float) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueInvalid(f"{str(value)[:64]} is not a finite number")
+    return number
+
+
+def _plain(text: str) -> str:
+    """What FITS can hold: printable ASCII, of bounded length."""
+    if len(text) > MAX_STRING:
+        raise ValueInvalid(f"longer than {MAX_STRING} characters: {text[:32]!r}...")
+    if not text.isascii() or not text.isprintable():
+        raise ValueInvalid(f"not printable ASCII, which FITS needs: {text[:64]!r}")
+    return text.rstrip(" ")  # FITS pads with blanks, and does not tell them from the text's own
+
+
+def _named(column: ColumnOrder) -> str:
+    return f"column {column.name}: {column.output}: {column.pointer}"
+
+
+def _json_values(content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder, Value]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueInvalid(f"not JSON: {error}") from None
+    found = {}
+    for column in columns:
+        try:
+            value = checked(_at(document, column.pointer), column)
+        except ValueInvalid as error:
+            raise ValueInvalid(f"{_named(column)}: {error}") from None
+        if value is not None:
+            found[column] = value
+    return found
+
+
+def _at(document: object, pointer: str) -> object:
+    """What a JSON pointer (RFC 6901) leads to; None for nothing."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict):
+            document = document.get(key)
+        elif isinstance(document, list) and key.isdecimal() and int(key) < len(document):
+            document = document[int(key)]
+        else:
+            return None
+    return document
+
+
+def _hdf5_values(content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder, Value]:
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return _in_file(file, columns)
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
+        # h5py's ways to say that a file, an object or a type cannot be read.
+        raise ValueInvalid(f"not readable as HDF5: {error}") from None
+
+
+def _in_file(file: h5py.File, columns: list[ColumnOrder]) -> dict[ColumnOrder, Value]:
+    output = columns[0].output or ""
+    groups = (_entered(file.id, [root, output]) for root in _GROUPS)
+    group = next((one for one in groups if isinstance(one, h5g.GroupID)), None)
+    if group is None:
+        raise ValueInvalid(f"no group {' or '.join(f'{root}/{output}' for root in _GROUPS)}")
+    found = {}
+    for column in columns:
+        try:
+            value = checked(_in_group(group, column), column)
+        except ValueInvalid as error:
+            raise ValueInvalid(f"{_named(column)}: {error}") from None
+        if value is not None:
+            found[column] = value
+    return found
+
+
+def _in_group(group: h5g.GroupID, column: ColumnOrder) -> object:
+    *folders, last = column.pointer.split("/")[1:]
+    if last.startswith("@"):
+        item = _entered(group, folders)
+        return _attribute(item, last[1:]) if item is not None else None
+    item = _entered(group, [*folders, last])
+    if item is None:
+        return None
+    if not isinstance(item, h5d.DatasetID):
+        raise ValueInvalid("a group, not a dataset")
+    dataset = h5py.Dataset(item)
+    if dataset.size != 1 or dataset.external is not None or dataset.is_virtual:
+        raise ValueInvalid(f"not a single value: its shape is {dataset.shape}")
+    unit = _attribute(item, "unit")
+    if unit and not same_unit(str(unit), column.unit or ""):
+        raise ValueInvalid(f"its unit is {str(unit)[:32]!r}, the column's is {column.unit or 'none'!r}")
+    return _single(dataset[()])
+
+
+def _entered(group: h5g.GroupID, names: list[str]) -> Any:
+    """The object below a group, None if there is none. A link could lead into another file, and is not followed.
+
+    By the library's own identifiers: its objects take several times as long.
+    """
+    item: Any = group
+    for name in names:
+        encoded = name.encode()
+        if not isinstance(item, h5g.GroupID) or not item.links.exists(encoded):
+            return None
+        if item.links.get_info(encoded).type != h5l.TYPE_HARD:
+            raise ValueInvalid(f"{name} is a link, not an object of the product's own")
+        item = h5o.open(item, encoded)
+    return item
+
+
+def _attribute(item: Any, name: str) -> object:
+    """None if there is none."""
+    if not h5a.exists(item, name.encode()):
+        return None
+    holder = h5py.Group(item) if isinstance(item, h5g.GroupID) else h5py.Dataset(item)
+    return _single(holder.attrs[name])
+
+
+def _single(value: object) -> object:
+    """An HDF5 value as Python's own. Raises ValueInvalid for more than one."""
+    if isinstance(value, np.ndarray):
+        if value.size != 1:
+            raise ValueInvalid(f"not a single value: its shape is {value.shape}")
+        value = value.reshape(-1)[0]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
+# The units that products of this project tell, and their names in FITS; there are not many in a catalogue.
+_SAME = {"Msun": "solMass", "Rsun": "solRad", "Lsun": "solLum"}
+
+
+def same_unit(one: str, other: str) -> bool:
+    """Whether two texts name one unit: `Msun` is FITS' `solMass`."""
+    return _SAME.get(one, one) == _SAME.get(other, other)
+
+
+def fits_unit(unit: str) -> str:
+    """A unit's name in FITS (version 4.0, section 4.3), as far as it has one."""
+    return _SAME.get(unit, unit)

@@ -1,0 +1,247 @@
+"""StarCatalogues: observe, decide, act, one status patch, one catalogue after the other.
+
+There are few of them, so nothing is kept of them but their names: each look at one asks the API server anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from plato_sas.api import StarCatalogue, StarCatalogueStatus
+from plato_sas.controller.client import AlreadyExists, ApiError, KubeClient, NotFound
+from plato_sas.controller.merge_patch import difference
+from plato_sas.controller.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
+from plato_sas.controller.revisions import Revisions
+from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
+from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
+from plato_sas.jobs.stage import Site
+from plato_sas.plan.catalogue import Observed, Plan, RemoveJob, StartCatalogue, decide, refused
+from plato_sas.plan.graph import GraphInvalid
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 60.0
+# The Job itself is wrong; or it may not be now (a quota, a policy, a right).
+_INVALID = (400, 422)
+_FORBIDDEN = 403
+_NOT_FOUND = ("PipelineNotFound", "ModuleNotFound")
+
+
+class Catalogues:
+    """Reconciles the namespace's StarCatalogues. `clock` gives the time in RFC 3339; durations in seconds."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        revisions: Revisions,
+        site: Site,
+        clock: Callable[[], str],
+        *,
+        job_ttl: int,
+        resync: float,
+    ) -> None:
+        self._client = client
+        self._revisions = revisions
+        self._site = site
+        self._clock = clock
+        self._job_ttl = job_ttl
+        self._resync = resync
+        self._names: dict[str, str] = {}  # by label value
+        self._due: dict[str, float] = {}  # when to look, by the event loop's clock
+        self._failures: dict[str, int] = {}
+        self._woken = asyncio.Event()
+
+    def observe(self, kind: Kind, item: Document) -> None:
+        """A watch event of any kind: whom it may concern is looked at."""
+        if kind is CATALOGUE:
+            self._look_at(item["metadata"]["name"])
+        elif kind in (JOB, POD):
+            name = self._names.get(item["metadata"].get("labels", {}).get(CATALOGUE_LABEL, ""))
+            if name is not None:
+                self._mark(name)
+        elif kind in (PIPELINE, MODULE):
+            # One that was rejected may be sound now.
+            for name in self._names.values():
+                self._mark(name)
+
+    async def run(self) -> None:
+        """Work until cancelled; pipelines and modules must be known."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._list_now_and_then())
+            group.create_task(self._work())
+
+    async def reconcile(self, name: str) -> float | None:
+        """Bring a catalogue further; when to look again without an event, in seconds. Raises ApiError."""
+        try:
+            stored = await self._client.get(CATALOGUE, name)
+        except NotFound:
+            self._names.pop(label_value(name), None)
+            return None
+        if "deletionTimestamp" in stored["metadata"]:
+            return None  # its Jobs go with it
+        try:
+            catalogue = StarCatalogue.model_validate(stored)
+        except ValidationError as error:
+            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            logger.error("StarCatalogue is not readable", extra={"catalogue": name, "error": str(error)})
+            return None
+        attempts = await self._attempts(catalogue)
+        decision = decide(
+            Observed(
+                catalogue,
+                attempts,
+                await self._plan(catalogue),
+                self._site.catalogue_image,
+                self._clock(),
+                self._job_ttl,
+            )
+        )
+        status, refusal = decision.status, None
+        for action in decision.actions:
+            match action:
+                case RemoveJob(job):
+                    await self._client.delete(JOB, job)
+                case StartCatalogue():
+                    try:
+                        await self._start(action)
+                    except ApiError as error:
+                        if error.status not in (*_INVALID, _FORBIDDEN):
+                            raise
+                        final = error.status in _INVALID
+                        status = refused(catalogue, str(error), final, self._clock())
+                        refusal = None if final else error
+        await self._write(stored, catalogue, status)
+        if refusal is not None:
+            raise refusal
+        return decision.again_after
+
+    async def _plan(self, catalogue: StarCatalogue) -> Plan:
+        if catalogue.status.state.ended and not _may_begin(catalogue):
+            return Plan()
+        try:
+            return self._current(catalogue)
+        except GraphInvalid as error:
+            if error.reason not in _NOT_FOUND:
+                return Plan(reason=error.reason, problems=tuple(error.problems))
+        # Watches of different kinds are not ordered among each other.
+        await self._revisions.refresh()
+        try:
+            return self._current(catalogue)
+        except GraphInvalid as error:
+            return Plan(reason=error.reason, problems=tuple(error.problems))
+
+    def _current(self, catalogue: StarCatalogue) -> Plan:
+        revision, graph = self._revisions.current(catalogue.spec.pipeline)
+        return Plan(graph, revision)
+
+    async def _attempts(self, catalogue: StarCatalogue) -> tuple[CatalogueAttempt, ...]:
+        label = label_value(catalogue.metadata.name)
+        jobs = await self._client.list(JOB, f"{CATALOGUE_LABEL}={label}")
+        pods = await self._client.list(POD, f"{CATALOGUE_LABEL}={label}") if jobs else []
+        found = []
+        for job in jobs:
+            owners = {one["uid"] for one in job["metadata"].get("ownerReferences", [])}
+            if catalogue.metadata.uid not in owners:
+                continue  # of a catalogue of the same name that was deleted
+            name = job["metadata"]["name"]
+            mine = [pod for pod in pods if pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL) == name]
+            found.append(catalogue_attempt(job, mine))
+        return tuple(found)
+
+    async def _start(self, action: StartCatalogue) -> None:
+        run = action.run
+        fields = {"catalogue": run.owner.name, "job": run.job}
+        try:
+            await self._client.create(JOB, build_catalogue_job(run, self._site))
+            logger.info("Job created", extra=fields)
+        except AlreadyExists:
+            logger.info("Job found", extra=fields)
+
+    async def _write(self, stored: Document, catalogue: StarCatalogue, status: StarCatalogueStatus) -> None:
+        changed = difference(stored.get("status", {}), status.to_dict())
+        if not changed:
+            return
+        name = catalogue.metadata.name
+        try:
+            # The uid makes sure that it is this catalogue, not a new one of its name.
+            body = {"metadata": {"uid": catalogue.metadata.uid}, "status": changed}
+            await self._client.patch(CATALOGUE, name, body, "status")
+        except NotFound:
+            return
+        if status.state is not catalogue.status.state:
+            fields = {"catalogue": name, "state": status.state.value, "told": status.message or ""}
+            logger.info("Catalogue changed state", extra=fields)
+
+    # The loop
+
+    def _look_at(self, name: str) -> None:
+        self._names[label_value(name)] = name
+        self._mark(name)
+
+    def _mark(self, name: str, delay: float = 0.0) -> None:
+        due = asyncio.get_running_loop().time() + delay
+        if due < self._due.get(name, due + 1.0):
+            self._due[name] = due
+            self._woken.set()
+
+    async def _list_now_and_then(self) -> None:
+        """A watch can lose an event; and at the start everything is looked at."""
+        pause = _FIRST_BACKOFF
+        while True:
+            try:
+                for item in await self._client.list(CATALOGUE):
+                    self._look_at(item["metadata"]["name"])
+                pause = _FIRST_BACKOFF
+                await asyncio.sleep(self._resync)
+            except ApiError as error:
+                logger.warning("Catalogues not listed", extra={"error": str(error), "retry_in": pause})
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_BACKOFF, pause * 2)
+
+    async def _work(self) -> None:
+        while True:
+            name = await self._next()
+            try:
+                again = await self.reconcile(name)
+                self._failures.pop(name, None)
+                if again is not None:
+                    self._mark(name, again)
+            except ApiError as error:
+                pause = self._retry(name)
+                logger.warning("API request failed", extra={"catalogue": name, "error": str(error), "retry_in": pause})
+            except Exception:
+                # One catalogue's surprise must not stop the others; it is tried again, ever more slowly.
+                pause = self._retry(name)
+                logger.exception("Reconciliation failed", extra={"catalogue": name, "retry_in": pause})
+
+    def _retry(self, name: str) -> float:
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        pause = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(failures - 1, 16))
+        self._mark(name, pause)
+        return pause
+
+    async def _next(self) -> str:
+        """The name that is due first, once it is."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._woken.clear()
+            name = min(self._due, key=self._due.__getitem__, default=None)
+            left = self._due[name] - loop.time() if name is not None else None
+            if name is not None and left is not None and left <= 0:
+                del self._due[name]
+                return name
+            try:
+                await asyncio.wait_for(self._woken.wait(), left)
+            except TimeoutError:
+                continue
+
+
+def _may_begin(catalogue: StarCatalogue) -> bool:
+    rerun = catalogue.spec.rerun
+    return rerun is not None and rerun.id > (catalogue.status.rerun or 0)

@@ -1,0 +1,135 @@
+"""A catalogue as a Job: `prepare` makes the folder to write to, the collector reads the campaign and writes there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from plato_sas.api import CatalogueResources
+from plato_sas.collector.order import CAMPAIGN_MOUNT, CATALOGUES, CATALOGUES_MOUNT, ORDER_VARIABLE, CatalogueOrder
+from plato_sas.collector.report import CatalogueReport, parse_report
+from plato_sas.jobs import names
+from plato_sas.jobs.attempt import Attempt, AttemptState, attempt
+from plato_sas.jobs.failure import Failure, FailureClass
+from plato_sas.jobs.pods import Document, messages, newest
+from plato_sas.jobs.shell import LOCKED_DOWN, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
+from plato_sas.jobs.stage import Owner, Site
+from plato_sas.stager.roots import PRODUCTS_MOUNT
+
+STEP = "catalogue"  # for the classification of failures: the collector is the one step of its pod
+_PREPARE = "prepare"
+_PREPARE_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
+_SCRATCH_LIMIT = "64Mi"
+
+
+@dataclass(frozen=True)
+class CatalogueRun:
+    """An attempt at a catalogue, ready to be built. `image` is the collector's."""
+
+    owner: Owner
+    number: int
+    order: CatalogueOrder
+    resources: CatalogueResources
+    timeout_seconds: int
+    image: str
+
+    @property
+    def job(self) -> str:
+        return self.order.attempt
+
+
+@dataclass(frozen=True)
+class CatalogueAttempt:
+    """One Job of a catalogue as observed. `report` if it has published, `failure` if it has ended without."""
+
+    observed: Attempt
+    report: CatalogueReport | None = None
+
+    @property
+    def job(self) -> str:
+        return self.observed.job
+
+    @property
+    def number(self) -> int:
+        """0 for a Job that is none of the operator's."""
+        return self.observed.numbers.get(STEP, 0)
+
+    @property
+    def active(self) -> bool:
+        return self.observed.active
+
+    @property
+    def failure(self) -> Failure | None:
+        return self.observed.failure if self.report is None else None
+
+
+def catalogue_job_name(catalogue: str, uid: str, number: int) -> str:
+    """The one name that an attempt's Job can have."""
+    return names.job_name(catalogue, uid, STEP, number)
+
+
+def build_catalogue_job(run: CatalogueRun, site: Site) -> dict[str, Any]:
+    """The Job of an attempt at a catalogue, complete and deterministic."""
+    labels = {
+        names.CATALOGUE_LABEL: names.label_value(run.owner.name),
+        names.CAMPAIGN_LABEL: run.order.campaign,
+    }
+    annotations = {names.STEPS_ANNOTATION: names.steps_annotation({STEP: run.number})}
+    return one_pod_job(run.job, run.owner, labels, annotations, pod(site, _body(run, site)))
+
+
+def _body(run: CatalogueRun, site: Site) -> dict[str, Any]:
+    campaign = run.order.campaign
+    memory = run.resources.memory
+    return {
+        "activeDeadlineSeconds": run.timeout_seconds,
+        "initContainers": [
+            _container(_PREPARE, run, site, _PREPARE_RESOURCES, [{"name": "products", "mountPath": PRODUCTS_MOUNT}]),
+        ],
+        "containers": [
+            _container(
+                STEP,
+                run,
+                site,
+                {"requests": {"cpu": run.resources.cpu, "memory": memory}, "limits": {"memory": memory}},
+                [
+                    # It reads what modules have written, and may write nowhere but among the catalogues.
+                    {"name": "products", "mountPath": CAMPAIGN_MOUNT, "subPath": campaign, "readOnly": True},
+                    {"name": "products", "mountPath": CATALOGUES_MOUNT, "subPath": f"{campaign}/{CATALOGUES}"},
+                    {"name": "scratch", "mountPath": SCRATCH_MOUNT},
+                ],
+            ),
+        ],
+        "volumes": [products_volume(site), {"name": "scratch", "emptyDir": {"sizeLimit": _SCRATCH_LIMIT}}],
+    }
+
+
+def _container(
+    name: str, run: CatalogueRun, site: Site, resources: dict[str, Any], mounts: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "name": names.step_container(name),
+        "image": run.image,
+        "imagePullPolicy": site.image_pull_policy,
+        "args": ["collect" if name == STEP else name],
+        "env": [variable(ORDER_VARIABLE, run.order.to_json())],
+        "resources": resources,
+        "securityContext": LOCKED_DOWN,
+        # The last log lines of one that fails reach the status without anybody reading logs.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+    }
+
+
+def catalogue_attempt(job: Document, pods: Iterable[Document]) -> CatalogueAttempt:
+    """An attempt from its Job and the pod it made; whoever calls must have looked for the pod."""
+    pods = list(pods)
+    found = attempt(job, pods)
+    if found.active:
+        return CatalogueAttempt(found)
+    one = newest(pods)
+    told = messages(one).get(names.step_container(STEP), "") if one is not None else ""
+    report = parse_report(told) if found.state is AttemptState.SUCCEEDED else None
+    if report is None and found.state is AttemptState.SUCCEEDED and one is not None:
+        text = f"the collector of Job {found.job} ended without a report"
+        found = replace(found, failure=Failure(FailureClass.INFRASTRUCTURE, "ReportLost", text, STEP))
+    return CatalogueAttempt(found, report)
