@@ -124,7 +124,7 @@ class FaultProxy:
     async def _handle(self, received: web.Request) -> web.StreamResponse:
         self.requests += 1
         body = await received.read()
-        request = Request(received.method, received.path, received.query.get("watch") in ("true", "1"), body)
+        request = Request(received.method, received.path, _is_watch(received), body)
         fate = next((fate for injector in self._injectors if (fate := injector(request)) is not None), None)
         match fate:
             case Delay(seconds):
@@ -181,6 +181,11 @@ class FaultProxy:
         async for chunk in answer.content.iter_any():
             await self._flowing.wait()
             await response.write(chunk)
+
+
+def _is_watch(received: web.Request) -> bool:
+    """Clients write true as they like, and the API server takes them all."""
+    return received.query.get("watch", "").lower() in ("true", "1")
 
 
 async def _end_stream(received: web.Request, response: web.StreamResponse, how: Cut) -> None:

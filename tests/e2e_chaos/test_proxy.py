@@ -27,7 +27,7 @@ class Upstream:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.got.append((request.method, request.raw_path, body, request.headers.get("Authorization")))
-        if request.query.get("watch") != "true":
+        if "watch" not in request.query:
             return web.json_response({"kind": "Job"}, status=201, headers={"Audit-Id": "7"})
         response = web.StreamResponse()
         await response.prepare(request)
@@ -113,10 +113,11 @@ async def test_the_first_injector_with_a_fate_decides_until_it_is_cleared(
 
 
 @pytest.mark.parametrize("how", Cut)
+@pytest.mark.parametrize("spelling", ["true", "True", "1"])
 async def test_a_watch_flows_and_ends_as_told(
-    upstream: Upstream, proxy: FaultProxy, client: aiohttp.ClientSession, how: Cut
+    upstream: Upstream, proxy: FaultProxy, client: aiohttp.ClientSession, how: Cut, spelling: str
 ) -> None:
-    async with client.get(f"{PATH}?watch=true") as answer:
+    async with client.get(f"{PATH}?watch={spelling}") as answer:
         upstream.events.put_nowait(b'{"type":"ADDED"}\n')
         assert await answer.content.readline() == b'{"type":"ADDED"}\n'
         assert proxy.cut(how) == 1
