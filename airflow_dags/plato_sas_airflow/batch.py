@@ -1,32 +1,29 @@
 """What a batch is: its stars, the names of their resources, and what is written into them. Pure."""
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from pydantic import ValidationError
+from plato_sas.api import API_VERSION, GROUP, DesiredState, StarProcessing
+from plato_sas_airflow.checking import problems
+from plato_sas_airflow.errors import BatchError, listed
+from plato_sas_airflow.stars import Star
+from plato_sas_airflow.values import Parameters
 
-from plato_sas.api import API_VERSION, GROUP, DesiredState, StarProcessing, StarProcessingSpec
-
-FIELD_MANAGER = "plato-sas-airflow"
 BATCH_LABEL = f"{GROUP}/batch"
 STAR_LABEL = f"{GROUP}/star"
 CAMPAIGN_LABEL = f"{GROUP}/campaign"
 CLAIM_ANNOTATION = f"{GROUP}/claim"
 TASK_ANNOTATION = f"{GROUP}/airflow-task"
+RERUN_ANNOTATION = f"{GROUP}/airflow-rerun"
 
 # 63 is the limit of a label value; 11 characters are left for what is named after the star's resource.
 _NAME_LENGTH = 52
 _HASH_LENGTH = 8
 
 Resource = dict[str, Any]
-
-
-class BatchError(ValueError):
-    """The batch as a whole, or one of its stars, is not valid."""
 
 
 def resource_name(star: str, campaign: str) -> str:
@@ -50,42 +47,26 @@ def batch_id(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
     return f"{readable}-{digest}" if readable else digest
 
 
-def stars_of(value: object) -> list[str]:
-    """The stars of a list, or of the JSON text of one (what a template renders to); duplicates are dropped.
-
-    Raises BatchError for anything else.
-    """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise BatchError(f"stars: neither a list nor the JSON text of one: {str(value)[:80]!r}") from error
-    if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
-        raise BatchError(f"stars: a list of star identifiers is wanted, not {type(value).__name__}")
-    stars = list(value)
-    for star in stars:
-        if not isinstance(star, str):
-            raise BatchError(f"stars: {star!r} is not a text")
-    if not stars:
-        raise BatchError("stars: the list is empty")
-    return list(dict.fromkeys(stars))
-
-
 @dataclass(frozen=True)
 class Batch:
     """The stars of one task instance.
 
     `id`: value of the batch label. `claim`: the batch and the task's try; whoever applied a star last holds its claim,
-    and only the holder may cancel it. `origin`: the task, for people who look at the resource.
+    and only the holder may cancel it. `origin`: the task, for people who look at the resource. The other fields are
+    those of a StarProcessing's spec, for every star of the batch.
     """
 
     id: str
     namespace: str
     campaign: str
     pipeline: str
-    stars: list[str]
-    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stars: Sequence[Star]
+    parameters: Parameters = field(default_factory=dict)
     priority: int = 0
+    previous_campaign: str | None = None
+    stages: str | None = None
+    deadline: str | None = None
+    ttl: str | None = None
     try_number: int = 1
     origin: str = ""
 
@@ -95,36 +76,61 @@ class Batch:
 
     def names(self) -> dict[str, str]:
         """Resource name to star. Raises BatchError if two stars would share a name."""
-        names: dict[str, str] = {}
-        for star in self.stars:
-            name = resource_name(star, self.campaign)
-            if name in names:
-                raise BatchError(f"stars: {names[name]!r} and {star!r} would both be the StarProcessing {name}")
-            names[name] = star
-        return names
+        return {name: star.name for name, star in self.named().items()}
 
     def resources(self) -> dict[str, Resource]:
         """Resource name to what is applied. Raises BatchError naming every star that is not valid (the first ten)."""
         made, wrong = {}, []
-        for name, star in self.names().items():
-            try:
-                made[name] = self._resource(name, star)
-            except ValidationError as error:
-                wrong.append(f"star {star!r}: {_first_error(error)}")
+        for name, star in self.named().items():
+            spec = self.spec(star)
+            found = problems(spec)
+            if found:
+                wrong.append(f"star {star.name!r}: {found[0]}")
+            made[name] = self._resource(name, star, spec)
         if wrong:
-            more = f"; and {len(wrong) - 10} more" if len(wrong) > 10 else ""
-            raise BatchError("; ".join(wrong[:10]) + more)
+            raise BatchError(listed(wrong))
         return made
 
-    def _resource(self, name: str, star: str) -> Resource:
-        # Fields that are left at their defaults stay out: they are then nobody's, and free for others to set.
-        spec: dict[str, Any] = {"star": star, "campaign": self.campaign, "pipeline": self.pipeline}
-        if self.parameters:
-            spec["parameters"] = self.parameters
-        if self.priority:
-            spec["priority"] = self.priority
-        StarProcessingSpec.model_validate(spec)
-        labels = {BATCH_LABEL: self.id, STAR_LABEL: star, CAMPAIGN_LABEL: self.campaign}
+    def spec(self, star: Star) -> dict[str, Any]:
+        """The star's spec, but for what it is wanted to do.
+
+        Fields that are left at their defaults stay out: they are then nobody's, and free for others to set.
+        """
+        given = {
+            "parameters": self.parameters_of(star),
+            "inputs": star.inputs,
+            "previousCampaign": self.previous_campaign,
+            "stages": self.stages,
+            "priority": self.priority if star.priority is None else star.priority,
+            "deadline": self.deadline,
+            "ttl": self.ttl,
+        }
+        spec = {"star": star.name, "campaign": self.campaign, "pipeline": self.pipeline}
+        return {**spec, **{key: value for key, value in given.items() if value}}
+
+    def parameters_of(self, star: Star) -> Parameters:
+        """The batch's parameters, overridden by the star's own."""
+        if not star.parameters:
+            return self.parameters
+        merged = {step: dict(values) for step, values in self.parameters.items()}
+        for step, values in star.parameters.items():
+            merged[step] = {**merged.get(step, {}), **values}
+        return merged
+
+    def named(self) -> dict[str, Star]:
+        """Resource name to star with what is its own. Raises BatchError if two stars would share a name."""
+        named: dict[str, Star] = {}
+        for star in self.stars:
+            name = resource_name(star.name, self.campaign)
+            if name in named:
+                raise BatchError(
+                    f"stars: {named[name].name!r} and {star.name!r} would both be the StarProcessing {name}"
+                )
+            named[name] = star
+        return named
+
+    def _resource(self, name: str, star: Star, spec: dict[str, Any]) -> Resource:
+        labels = {BATCH_LABEL: self.id, STAR_LABEL: star.name, CAMPAIGN_LABEL: self.campaign}
         return {
             "apiVersion": API_VERSION,
             "kind": StarProcessing.__name__,
@@ -138,24 +144,26 @@ class Batch:
         }
 
     def serialize(self) -> dict[str, Any]:
+        """As JSON. The names of the stars are all that grows with the batch."""
+        optional = {
+            "parameters": self.parameters,
+            "priority": self.priority,
+            "previous_campaign": self.previous_campaign,
+            "stages": self.stages,
+            "deadline": self.deadline,
+            "ttl": self.ttl,
+        }
         return {
             "id": self.id,
             "namespace": self.namespace,
             "campaign": self.campaign,
             "pipeline": self.pipeline,
-            "stars": list(self.stars),
-            "parameters": self.parameters,
-            "priority": self.priority,
+            "stars": [star.serialize() for star in self.stars],
             "try_number": self.try_number,
             "origin": self.origin,
+            **{key: value for key, value in optional.items() if value},
         }
 
     @classmethod
     def deserialize(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**data)
-
-
-def _first_error(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"
+        return cls(**{**data, "stars": [Star.deserialize(one) for one in data["stars"]]})

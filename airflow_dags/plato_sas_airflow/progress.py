@@ -1,112 +1,34 @@
 """Count a batch: which stars are done, which failed and why, and how long the rest may take. Pure.
 
-Only an explicit, terminal, observed state counts: `status.state` is one of the final states, and
-`status.observedGeneration` says that it belongs to the present spec. Everything else is under way, or a failure.
+Only an explicit, terminal, observed state counts (`states.final_state`). Everything else is under way, or a failure.
+`Rejected` is final only after a while: the star runs as soon as somebody mends its pipeline or its module.
 """
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
 
-from plato_sas.api import StarState, StepState
+from plato_sas.api import StarState
 from plato_sas_airflow.batch import Resource
-
-MAX_REPORTED = 100
-"""So many failed stars are named in the result; all are counted."""
-
-
-@dataclass(frozen=True)
-class StarFailure:
-    """A star that did not succeed. `state` is the resource's, or `Deleted` or `Changed`."""
-
-    star: str
-    name: str
-    state: str
-    step: str | None = None
-    exit_code: int | None = None
-    reason: str | None = None
-    message: str | None = None
-
-    def text(self) -> str:
-        """For the log: one line, then the module's last lines."""
-        facts = [self.state]
-        if self.step:
-            facts.append(f"step {self.step}")
-        if self.exit_code is not None:
-            facts.append(f"exit code {self.exit_code}")
-        if self.reason:
-            facts.append(self.reason)
-        lines = [f"{self.star}: {', '.join(facts)}"]
-        lines += [f"    {line}" for line in (self.message or "").splitlines()]
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """How a batch ended. `failures` are the first 100; `unfinished` is not 0 only when the time ran out."""
-
-    total: int
-    succeeded: int
-    failed: int
-    unfinished: int
-    failures: list[StarFailure] = field(default_factory=list)
-
-    @property
-    def timed_out(self) -> bool:
-        return self.unfinished > 0
-
-    def serialize(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def deserialize(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**{**data, "failures": [StarFailure(**one) for one in data["failures"]]})
-
-
-def finished_state(resource: Resource) -> StarState | None:
-    """The final state of a resource, or None while it has none that belongs to its present spec."""
-    status = resource.get("status") or {}
-    if status.get("observedGeneration") != resource["metadata"].get("generation"):
-        return None
-    try:
-        state = StarState(status.get("state", ""))
-    except ValueError:  # none yet, or one that a newer operator writes
-        return None
-    return state if state.finished else None
-
-
-def failure_of(star: str, resource: Resource, state: StarState) -> StarFailure:
-    """Which step failed and how; without one (a rejected star), what its condition `Complete` says."""
-    status = resource["status"]
-    steps = [step for step in status.get("steps", []) if step.get("state") == StepState.FAILED]
-    name = resource["metadata"]["name"]
-    if steps:
-        step = steps[0]
-        return StarFailure(
-            star,
-            name,
-            state.value,
-            step["name"],
-            step.get("exitCode"),
-            step.get("reason"),
-            step.get("message"),
-        )
-    conditions = {one.get("type"): one for one in status.get("conditions", [])}
-    condition = conditions.get("Complete", {})
-    return StarFailure(
-        star, name, state.value, status.get("step"), None, condition.get("reason"), condition.get("message")
-    )
+from plato_sas_airflow.results import MAX_REPORTED, BatchResult, StarFailure, failure_of
+from plato_sas_airflow.states import final_state
 
 
 class BatchProgress:
-    """The stars of one batch as far as they were seen. A star that has ended stays ended."""
+    """The stars of one batch as far as they were seen. A star that has ended stays ended.
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        """`names`: resource name to star."""
+    :param names: resource name to star.
+    :param rejected_seconds: a star that stays `Rejected` so long has failed.
+    :param keep_all: keep every failure for `failures`, not the first hundred.
+    """
+
+    def __init__(self, names: Mapping[str, str], rejected_seconds: float = 0.0, keep_all: bool = False) -> None:
         self._names = dict(names)
         self._open: dict[str, str] = dict.fromkeys(self._names, "Unseen")
-        self._failures: dict[str, StarFailure] = {}
+        self._rejected_seconds = rejected_seconds
+        self._rejected: dict[str, tuple[float, StarFailure]] = {}
+        self._kept = None if keep_all else MAX_REPORTED
+        self._failed = 0
+        self.failures: list[StarFailure] = []
         self._first: tuple[float, int] | None = None
 
     def __contains__(self, name: str) -> bool:
@@ -121,12 +43,25 @@ class BatchProgress:
     def done(self) -> bool:
         return not self._open
 
-    def observe(self, resource: Resource) -> StarFailure | None:
-        """Take in what a resource says now; gives the failure if the star has just failed."""
+    @property
+    def next_expiry(self) -> float | None:
+        """When the first of the rejected stars counts as failed, by the clock of `observe`."""
+        since = [began for began, _ in self._rejected.values()]
+        return min(since) + self._rejected_seconds if since else None
+
+    def is_open(self, name: str) -> bool:
+        """It is one of the batch's, and has not ended."""
+        return name in self._open
+
+    def observe(self, resource: Resource, now: float) -> StarFailure | None:
+        """Take in what a resource says at `now`; gives the failure if the star has just failed or been rejected."""
         name = resource["metadata"]["name"]
         if name not in self._open:
             return None
-        state = finished_state(resource)
+        state = final_state(resource)
+        if state is StarState.REJECTED:
+            return self._reject(failure_of(self._names[name], resource, state), now)
+        self._rejected.pop(name, None)
         if state is None:
             self._open[name] = (resource.get("status") or {}).get("state") or StarState.PENDING.value
             return None
@@ -134,6 +69,12 @@ class BatchProgress:
             del self._open[name]
             return None
         return self._fail(failure_of(self._names[name], resource, state))
+
+    def expire(self, now: float) -> None:
+        """Stars that have been rejected for long enough have failed."""
+        for began, failure in list(self._rejected.values()):
+            if now - began >= self._rejected_seconds:
+                self._fail(failure)
 
     def gone(self, name: str) -> StarFailure | None:
         """The resource does not exist any more."""
@@ -144,23 +85,26 @@ class BatchProgress:
         return self._end(name, "Changed", f"the StarProcessing was changed before it had finished: {how}")
 
     def result(self) -> BatchResult:
-        failures = list(self._failures.values())
+        reported = self.failures[:MAX_REPORTED]
         return BatchResult(
             total=len(self._names),
-            succeeded=len(self._names) - len(self._open) - len(failures),
-            failed=len(failures),
+            succeeded=len(self._names) - len(self._open) - self._failed,
+            failed=self._failed,
             unfinished=len(self._open),
-            failures=failures[:MAX_REPORTED],
+            failures=reported,
+            failures_omitted=self._failed - len(reported),
         )
+
+    def counts(self) -> str:
+        """How many stars are in which state."""
+        succeeded = len(self._names) - len(self._open) - self._failed
+        parts = [f"{succeeded} done", f"{self._failed} failed"]
+        parts += [f"{number} {state.lower()}" for state, number in sorted(Counter(self._open.values()).items())]
+        return f"{succeeded + self._failed}/{len(self._names)} stars: {', '.join(parts)}"
 
     def summary(self, now: float) -> str:
         """Counts, rate and estimated time left; `now` in seconds of a clock that does not go back."""
-        result = self.result()
-        ended = result.succeeded + result.failed
-        counts = Counter(self._open.values())
-        parts = [f"{result.succeeded} done", f"{result.failed} failed"]
-        parts += [f"{number} {state.lower()}" for state, number in sorted(counts.items())]
-        text = f"{ended}/{result.total} stars: {', '.join(parts)}"
+        text, ended = self.counts(), len(self._names) - len(self._open)
         if self._first is None:
             self._first = (now, ended)
         began, before = self._first
@@ -169,6 +113,15 @@ class BatchProgress:
             text += f"; {rate * 3600:.0f} stars/h, about {_duration(len(self._open) / rate)} left"
         return text
 
+    def _reject(self, failure: StarFailure, now: float) -> StarFailure | None:
+        known = failure.name in self._rejected
+        began = self._rejected[failure.name][0] if known else now
+        self._rejected[failure.name] = (began, failure)
+        self._open[failure.name] = StarState.REJECTED.value
+        if now - began >= self._rejected_seconds:
+            return self._fail(failure)
+        return None if known else failure
+
     def _end(self, name: str, state: str, message: str) -> StarFailure | None:
         if name not in self._open:
             return None
@@ -176,7 +129,10 @@ class BatchProgress:
 
     def _fail(self, failure: StarFailure) -> StarFailure:
         del self._open[failure.name]
-        self._failures[failure.name] = failure
+        self._rejected.pop(failure.name, None)
+        self._failed += 1
+        if self._kept is None or len(self.failures) < self._kept:
+            self.failures.append(failure)
         return failure
 
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from kubernetes import client, config
+from kubernetes_asyncio import client as async_client
+from kubernetes_asyncio import config as async_config
 
 from plato_sas_airflow.batch import Resource
-from plato_sas_airflow.progress import BatchResult
+from plato_sas_airflow.results import BatchResult
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCAL = REPOSITORY / ".local"
@@ -59,6 +61,23 @@ class Cluster:
         body = {"status": {"state": state, "observedGeneration": generation, **status}}
         self.api.patch_namespaced_custom_object_status(*self._where, name, body)
 
+    async def set_states(self, names: Iterable[str], state_of: Callable[[str], str], at_once: int = 32) -> None:
+        """Write the status of many stars that were never changed since they were created."""
+        waiting = iter(list(names))
+        connection = await async_config.new_client_from_config(str(KUBECONFIG))
+
+        async def work(api: async_client.CustomObjectsApi) -> None:
+            for name in waiting:
+                body = {"status": {"state": state_of(name), "observedGeneration": 1}}
+                await api.patch_namespaced_custom_object_status(
+                    *self._where, name, body, _content_type="application/merge-patch+json"
+                )
+
+        async with connection, asyncio.TaskGroup() as group:
+            api = async_client.CustomObjectsApi(connection)
+            for _ in range(at_once):
+                group.create_task(work(api))
+
 
 def kubectl(*arguments: str) -> None:
     subprocess.run(
@@ -70,8 +89,8 @@ class Task(SimpleNamespace):
     """What an operator sees of its task instance."""
 
     def __init__(self, **changes: Any) -> None:
-        given = {"dag_id": "dag", "run_id": "run", "task_id": "stars", "map_index": -1, "try_number": 1, "pushed": {}}
-        super().__init__(**{**given, **changes})
+        given = {"dag_id": "dag", "run_id": "run", "task_id": "stars", "map_index": -1, "try_number": 1}
+        super().__init__(**{**given, "max_tries": 0, "pushed": {}, **changes})
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
@@ -93,7 +112,7 @@ class Listening:
     def info(self, message: str, /, *args: object) -> None:
         self.lines.append(message % args)
 
-    warning = info
+    warning = error = info
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from airflow_testbed import CONNECTION, KUBECONFIG, REPOSITORY, Cluster, kubectl
 from plato_sas_airflow.batch import Batch
+from plato_sas_airflow.stars import Star
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,6 @@ def make_batch(cluster: Cluster) -> Callable[..., Batch]:
 
     def make(*stars: str, **changes: Any) -> Batch:
         given = {"id": "batch-a", "campaign": "Q1", "pipeline": "sas-demo", "namespace": cluster.namespace}
-        return Batch(stars=list(stars), **{**given, **changes})
+        return Batch(stars=[Star(star) for star in stars], **{**given, **changes})
 
     return make

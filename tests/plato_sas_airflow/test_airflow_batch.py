@@ -1,5 +1,6 @@
 """Names, labels and validation of a batch."""
 
+import json
 import re
 from typing import Any
 
@@ -7,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plato_sas_airflow.batch import Batch, BatchError, batch_id, resource_name, stars_of
+from plato_sas_airflow.batch import Batch, batch_id, resource_name
+from plato_sas_airflow.errors import BatchError
+from plato_sas_airflow.stars import Star
 
 PATH_NAME = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,46}[A-Za-z0-9])?", fullmatch=True)
 
 
-def batch(*stars: str, **changes: Any) -> Batch:
+def batch(*stars: str | Star, **changes: Any) -> Batch:
     given_: dict[str, Any] = {"id": "b", "namespace": "plato", "campaign": "Q1", "pipeline": "sas-demo", **changes}
-    return Batch(stars=list(stars), **given_)
+    return Batch(stars=[Star(one) if isinstance(one, str) else one for one in stars], **given_)
 
 
 @pytest.mark.parametrize(
@@ -67,27 +70,6 @@ def test_batch_id_is_a_label_value_and_differs_by_every_part() -> None:
         assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", one)
 
 
-def test_stars_come_as_a_list_or_as_its_json_text() -> None:
-    assert stars_of(["a", "b", "a"]) == ["a", "b"]
-    assert stars_of('["a", "b"]') == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("KIC1, KIC2", "neither a list"),
-        ("[]", "empty"),
-        ([], "empty"),
-        ([1], "1 is not a text"),
-        ('{"a": 1}', "not dict"),
-        (None, "not NoneType"),
-    ],
-)
-def test_a_wrong_list_is_named(value: object, message: str) -> None:
-    with pytest.raises(BatchError, match=f"stars: .*{message}"):
-        stars_of(value)
-
-
 def test_a_bad_star_is_named_with_its_field() -> None:
     with pytest.raises(BatchError, match=r"star '\.\./\.\./etc': star: "):
         batch("KIC1", "../../etc").resources()
@@ -118,3 +100,58 @@ def test_a_resource_says_star_batch_and_claim() -> None:
         "parameters": {"msap1": {"window": "3.5"}},
         "desiredState": "Run",
     }
+
+
+def test_a_stars_own_fields_go_before_the_batchs() -> None:
+    star = Star("KIC1", {"msap1": {"window": "5"}}, {"DP1_LC_MERGED": {"path": "x/KIC1.h5"}}, priority=7)
+    common = {"msap1": {"window": "3.5", "gaps": 2}, "msap3-03": {"mc_samples": 100}}
+    made = batch(
+        star, "KIC2", parameters=common, priority=1, previous_campaign="Q0", stages="PerStep", deadline="6h", ttl="7d"
+    ).resources()
+    spec = made["kic1-q1"]["spec"]
+    assert spec == {
+        "star": "KIC1",
+        "campaign": "Q1",
+        "pipeline": "sas-demo",
+        "parameters": {"msap1": {"window": "5", "gaps": 2}, "msap3-03": {"mc_samples": 100}},
+        "inputs": {"DP1_LC_MERGED": {"path": "x/KIC1.h5"}},
+        "previousCampaign": "Q0",
+        "stages": "PerStep",
+        "priority": 7,
+        "deadline": "6h",
+        "ttl": "7d",
+        "desiredState": "Run",
+    }
+    assert made["kic2-q1"]["spec"]["parameters"] == common
+    assert made["kic2-q1"]["spec"]["priority"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"previous_campaign": "Q1"}, "previousCampaign: must be another"),
+        ({"stages": "Half"}, "stages"),
+        ({"deadline": "6 hours"}, "deadline"),
+        ({"parameters": {"MSAP1": {"x": 1}}}, "parameters.MSAP1"),
+    ],
+)
+def test_a_bad_field_of_the_batch_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BatchError, match=message):
+        batch("KIC1", **changes).resources()
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        batch("KIC1", "KIC2"),
+        batch(Star("KIC1", {"msap1": {"window": "5"}}, {}, -3), "KIC2", parameters={"a": {"b": 1}}, priority=4),
+        batch("KIC1", previous_campaign="Q0", stages="Fused", deadline="6h", ttl="7d", try_number=3, origin="d/r/t"),
+    ],
+)
+def test_a_batch_comes_back_the_same_from_json(one: Batch) -> None:
+    assert Batch.deserialize(json.loads(json.dumps(one.serialize()))) == one
+
+
+def test_a_large_batch_is_little_more_than_its_names() -> None:
+    stars = [f"PIC{number:09d}" for number in range(1000)]
+    assert len(json.dumps(batch(*stars).serialize())) < 20_000

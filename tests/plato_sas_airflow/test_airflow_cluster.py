@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from kubernetes_asyncio.client.exceptions import ApiException
 
 from airflow_testbed import Cluster, Listening, failed_stars, until
-from plato_sas_airflow.adoption import Action
-from plato_sas_airflow.batch import Batch
-from plato_sas_airflow.client import ApplyError, StarProcessingClient
+from plato_sas_airflow import client as client_module
+from plato_sas_airflow.adoption import Action, RerunWish
+from plato_sas_airflow.applying import apply_batch, cancel_batch
+from plato_sas_airflow.batch import Batch, Resource
+from plato_sas_airflow.client import StarProcessingClient
+from plato_sas_airflow.errors import ApplyError
 from plato_sas_airflow.following import BatchFollower
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
-from plato_sas_airflow.progress import BatchResult
+from plato_sas_airflow.results import BatchResult
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.timeout(120)]
 MakeBatch = Callable[..., Batch]
@@ -47,26 +51,118 @@ async def test_create_is_idempotent_and_adopts_what_is_there(
 ) -> None:
     cluster.create("kic1-q1", "KIC1")
     batch = make_batch("KIC1", "KIC2")
-    assert await client.apply_batch(batch) == {Action.ADOPT: 1, Action.CREATE: 1}
+    assert await apply_batch(client, batch) == {Action.ADOPT: 1, Action.CREATE: 1}
     uids = {name: cluster.get(name)["metadata"]["uid"] for name in cluster.names()}
     assert uids.keys() == {"kic1-q1", "kic2-q1"}
-    assert await client.apply_batch(batch) == {Action.ADOPT: 2}
+    assert await apply_batch(client, batch) == {Action.ADOPT: 2}
     assert {name: cluster.get(name)["metadata"]["uid"] for name in cluster.names()} == uids
     assert cluster.get("kic1-q1")["metadata"]["labels"]["plato-sas.io/batch"] == batch.id
 
 
-async def test_a_finished_star_counts_at_once_and_a_failed_one_is_processed_again(
+async def test_a_finished_star_counts_at_once_and_of_a_failed_one_what_failed_runs_again(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
-    await client.apply_batch(make_batch("KIC1", "KIC2", "KIC3"))
+    await apply_batch(client, make_batch("KIC1", "KIC2", "KIC3"))
     cluster.set_state("kic1-q1", "Succeeded")
     cluster.set_state("kic2-q1", "Failed")
     failed = cluster.get("kic2-q1")["metadata"]["uid"]
     again = make_batch("KIC1", "KIC2", "KIC3", id="batch-b")
-    assert await client.apply_batch(again) == {Action.ADOPT: 2, Action.REPLACE: 1}
-    assert cluster.get("kic2-q1")["metadata"]["uid"] != failed
-    async with following(client, again) as (follower, _, _log):
+    assert await apply_batch(client, again) == {Action.ADOPT: 2, Action.RERUN: 1}
+    rerun = cluster.get("kic2-q1")
+    assert rerun["metadata"]["uid"] == failed, "nothing is deleted"
+    assert rerun["spec"]["rerun"] == {"id": 1, "failed": True}
+    async with following(client, again) as (follower, task, _log):
         await until(lambda: follower.progress.unfinished == ["kic2-q1", "kic3-q1"])
+        cluster.set_state("kic2-q1", "Failed")  # as the operator would before it has taken the rerun up
+        cluster.set_state("kic3-q1", "Succeeded")
+        await until(lambda: follower.progress.unfinished == ["kic2-q1"])
+        cluster.set_state("kic2-q1", "Succeeded", rerun=1)
+        assert (await task).succeeded == 3
+
+
+async def test_a_wish_reruns_every_star_once(
+    client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
+) -> None:
+    batch, wish = make_batch("KIC1", "KIC2"), RerunWish("batch-a/0", ("msap3-03",))
+    await apply_batch(client, batch)
+    cluster.set_state("kic1-q1", "Succeeded")
+    cluster.set_state("kic2-q1", "Succeeded")
+    assert await apply_batch(client, batch, wish) == {Action.RERUN: 2}
+    assert cluster.get("kic1-q1")["spec"]["rerun"] == {"id": 1, "from": ["msap3-03"], "failed": False}
+    cluster.set_state("kic1-q1", "Succeeded", rerun=1)
+    cluster.set_state("kic2-q1", "Failed", rerun=1)
+    assert await apply_batch(client, batch, wish) == {Action.ADOPT: 1, Action.RERUN: 1}, "a retry of the same task"
+    assert cluster.get("kic2-q1")["spec"]["rerun"] == {"id": 2, "failed": True}
+    cluster.set_state("kic2-q1", "Succeeded", rerun=2)
+    assert await apply_batch(client, batch, RerunWish("batch-a/2")) == {Action.RERUN: 2}, "the task was cleared"
+    assert await apply_batch(client, batch) == {Action.ADOPT: 2}, "a rerun cannot be taken away"
+
+
+async def test_other_parameters_are_refused_to_another_batch_and_changed_for_the_same(
+    client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
+) -> None:
+    work: dict[str, Any] = {"parameters": {"msap1": {"window": "2"}}}
+    await apply_batch(client, make_batch("KIC1", "KIC2"))
+    cluster.set_state("kic1-q1", "Succeeded")
+    with pytest.raises(ApplyError, match=r"kic1-q1 is there \(succeeded\).*kic2-q1 is under way for batch-a") as caught:
+        await apply_batch(client, make_batch("KIC1", "KIC2", "KIC3", id="batch-b", **work))
+    assert not caught.value.passing
+    assert cluster.names() == {"kic1-q1", "kic2-q1"}, "nothing was applied"
+    assert await apply_batch(client, make_batch("KIC1", "KIC2", **work)) == {Action.RERUN: 2}
+    assert cluster.get("kic1-q1")["spec"]["parameters"] == work["parameters"]
+
+
+async def test_a_rerun_takes_away_what_somebody_else_has_set(
+    client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
+) -> None:
+    """Parameters and the steps of a rerun by kubectl, whose fields server-side apply would leave."""
+    cluster.create("kic1-q1", "KIC1")
+    cluster.patch("kic1-q1", {"spec": {"parameters": {"msap1": {"window": 2}}, "rerun": {"id": 3, "from": ["msap1"]}}})
+    cluster.set_state("kic1-q1", "Failed", rerun=3)
+    batch, wish = make_batch("KIC1"), RerunWish("batch-a/0")
+    assert await apply_batch(client, batch, wish) == {Action.RERUN: 1}
+    spec = cluster.get("kic1-q1")["spec"]
+    assert "parameters" not in spec
+    assert spec["rerun"] == {"id": 4, "failed": False}
+    cluster.set_state("kic1-q1", "Failed", rerun=4)
+    assert await apply_batch(client, batch, wish) == {Action.RERUN: 1}
+    assert cluster.get("kic1-q1")["spec"]["rerun"] == {"id": 5, "failed": True}
+
+
+async def test_a_star_that_is_being_deleted_may_be_tried_again(
+    client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
+) -> None:
+    await apply_batch(client, make_batch("KIC1"))
+    cluster.patch("kic1-q1", {"metadata": {"finalizers": ["plato-sas.io/test"]}})
+    cluster.delete("kic1-q1")
+    try:
+        with pytest.raises(ApplyError, match="is being deleted") as caught:
+            await apply_batch(client, make_batch("KIC1"))
+        assert caught.value.passing
+    finally:
+        cluster.patch("kic1-q1", {"metadata": {"finalizers": None}})
+
+
+async def test_a_rejected_star_heals_or_fails_after_its_grace(
+    client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
+) -> None:
+    batch = make_batch("KIC1", "KIC2")
+    await apply_batch(client, batch)
+    condition = {
+        "type": "Accepted",
+        "status": "False",
+        "reason": "PipelineNotFound",
+        "message": "there is no StarPipeline sas-demo",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    async with following(client, batch, rejected_seconds=5.0) as (_, task, log):
+        for name in ("kic1-q1", "kic2-q1"):
+            cluster.set_state(name, "Rejected", conditions=[condition])
+        await until(lambda: "KIC2: Rejected, PipelineNotFound; it has failed unless" in log.text)
+        cluster.set_state("kic1-q1", "Succeeded", conditions=[])
+        result = await task
+    assert (result.succeeded, failed_stars(result)) == (1, {"KIC2": "Rejected"})
+    assert result.failures[0].message == "there is no StarPipeline sas-demo"
 
 
 async def test_an_immutable_field_that_differs_is_named_and_nothing_is_applied(
@@ -74,7 +170,7 @@ async def test_an_immutable_field_that_differs_is_named_and_nothing_is_applied(
 ) -> None:
     cluster.create("kic1-q1", "KIC1", pipeline="other")
     with pytest.raises(ApplyError, match="kic1-q1 exists with pipeline 'other' and this batch wants 'sas-demo'"):
-        await client.apply_batch(make_batch("KIC1", "KIC2"))
+        await apply_batch(client, make_batch("KIC1", "KIC2"))
     assert cluster.names() == {"kic1-q1"}
 
 
@@ -82,16 +178,16 @@ async def test_what_the_server_refuses_is_named(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     with pytest.raises(ApplyError, match=r"kic1-q1 is refused: .*not found"):
-        await client.apply_batch(make_batch("KIC1", namespace=f"{cluster.namespace}-absent"))
+        await apply_batch(client, make_batch("KIC1", namespace=f"{cluster.namespace}-absent"))
 
 
 async def test_a_users_suspension_survives_adoption(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     batch = make_batch("KIC1")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     cluster.patch("kic1-q1", {"spec": {"desiredState": "Suspend"}})
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     assert cluster.get("kic1-q1")["spec"]["desiredState"] == "Suspend"
 
 
@@ -99,7 +195,7 @@ async def test_a_batch_is_followed_to_its_end(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     batch = make_batch("KIC1", "KIC2")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     async with following(client, batch) as (follower, task, log):
         await until(lambda: "2 unseen" in log.text or "2 pending" in log.text)
         cluster.set_state("kic1-q1", "Succeeded", observed=0)
@@ -112,7 +208,8 @@ async def test_a_batch_is_followed_to_its_end(
         cluster.set_state("kic2-q1", "Failed", steps=[step])
         result = await task
     assert (result.succeeded, result.failed, result.unfinished) == (1, 1, 0)
-    assert "KIC2: Failed, step msap1, exit code 3\n    DP1_LC_MERGED: no flux" in log.text
+    assert "KIC2: Failed, step msap1, exit code 3" in log.text
+    assert result.failures[0].text() == "KIC2: Failed, step msap1, exit code 3\n    DP1_LC_MERGED: no flux"
     assert log.lines[-1] == "2/2 stars: 1 done, 1 failed"
 
 
@@ -120,7 +217,7 @@ async def test_a_deleted_star_is_a_failure(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     batch = make_batch("KIC1", "KIC2", "KIC3")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     cluster.delete("kic1-q1")  # before anybody looks
     async with following(client, batch) as (follower, task, _log):
         await until(lambda: follower.progress.unfinished == ["kic2-q1", "kic3-q1"])
@@ -136,7 +233,7 @@ async def test_a_star_given_other_work_is_a_failure(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     batch = make_batch("KIC1")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     async with following(client, batch) as (_, task, log):
         await until(lambda: bool(log.lines))
         cluster.patch("kic1-q1", {"spec": {"parameters": {"msap1": {"window": 2}}}})
@@ -148,23 +245,23 @@ async def test_the_watch_resumes_where_its_stream_ended(
 ) -> None:
     """Streams of one second: the batch is listed once, and what happens between two streams is not lost."""
     lists: list[str] = []
-    select = client.select
+    pages = client.pages
 
-    async def counted(namespace: str, selector: str) -> Any:
+    def counted(namespace: str, selector: str, fields: str = "") -> Any:
         lists.append(selector)
-        return await select(namespace, selector)
+        return pages(namespace, selector, fields)
 
-    monkeypatch.setattr(client, "select", counted)
+    monkeypatch.setattr(client, "pages", counted)
     versions: list[str] = []
     watch = client.watch
 
-    def recorded(namespace: str, selector: str, resource_version: str, seconds: int) -> Any:
+    def recorded(namespace: str, selector: str, resource_version: str, seconds: int, fields: str = "") -> Any:
         versions.append(resource_version)
-        return watch(namespace, selector, resource_version, seconds)
+        return watch(namespace, selector, resource_version, seconds, fields)
 
     monkeypatch.setattr(client, "watch", recorded)
     batch = make_batch("KIC1", "KIC2")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     async with following(client, batch, watch_seconds=1) as (follower, task, _log):
         await until(lambda: len(versions) >= 2)
         cluster.set_state("kic1-q1", "Succeeded")
@@ -182,18 +279,18 @@ async def test_a_version_too_old_leads_to_a_new_list(
 ) -> None:
     """The server answers 410 to a watch from a resourceVersion that it has compacted away."""
     batch = make_batch("KIC1")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     cluster.set_state("kic1-q1", "Succeeded")
     async with following(client, batch, resource_version="1") as (_, task, log):
         assert (await task).succeeded == 1
-    assert "listing the batch anew" in log.text
+    assert "listing anew" in log.text
 
 
 async def test_the_same_batch_in_another_process_finds_the_same_stars(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     batch = make_batch("KIC1", "KIC2")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     async with following(client, batch) as (follower, _, _log):
         cluster.set_state("kic1-q1", "Succeeded")
         await until(lambda: follower.progress.unfinished == ["kic2-q1"])
@@ -207,12 +304,12 @@ async def test_two_batches_over_one_star_both_see_its_end(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     first, second = make_batch("KIC1"), make_batch("KIC1", id="batch-b")
-    await client.apply_batch(first)
+    await apply_batch(client, first)
     async with following(client, first) as (_, one, log):
         await until(lambda: bool(log.lines))
-        await client.apply_batch(second)
+        await apply_batch(client, second)
         await until(lambda: "is now with the batch batch-b" in log.text)
-        assert await client.cancel_batch(first) == 0, "the first may not cancel what the second has adopted"
+        assert await cancel_batch(client, first) == 0, "the first may not cancel what the second has adopted"
         async with following(client, second) as (_, other, _log):
             cluster.set_state("kic1-q1", "Succeeded")
             assert (await one).succeeded == (await other).succeeded == 1
@@ -222,10 +319,10 @@ async def test_cancel_reaches_the_unfinished_stars_of_this_try_alone(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     first = make_batch("KIC1", "KIC2", "KIC3")
-    await client.apply_batch(first)
+    await apply_batch(client, first)
     cluster.set_state("kic1-q1", "Succeeded")
-    await client.apply_batch(make_batch("KIC2", try_number=2))
-    assert await client.cancel_batch(first) == 1
+    await apply_batch(client, make_batch("KIC2", try_number=2))
+    assert await cancel_batch(client, first) == 1
     states = {name: cluster.get(name)["spec"]["desiredState"] for name in cluster.names()}
     assert states == {"kic1-q1": "Run", "kic2-q1": "Run", "kic3-q1": "Cancel"}
 
@@ -234,7 +331,7 @@ async def test_a_batch_that_runs_out_of_time_says_what_is_unfinished(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     batch = make_batch("KIC1", "KIC2")
-    await client.apply_batch(batch)
+    await apply_batch(client, batch)
     cluster.set_state("kic1-q1", "Succeeded")
     result = await BatchFollower(client, batch, Listening()).follow(1.0)
     assert (result.succeeded, result.unfinished, result.timed_out) == (1, 1, True)
@@ -244,8 +341,43 @@ async def test_hundreds_of_stars_are_applied_and_cancelled_in_a_window(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
     batch = make_batch(*(f"T{number}" for number in range(300)))
-    assert await client.apply_batch(batch) == {Action.CREATE: 300}
-    assert await client.cancel_batch(batch) == 300
+    assert await apply_batch(client, batch) == {Action.CREATE: 300}
+    assert await cancel_batch(client, batch) == 300
+
+
+@pytest.mark.parametrize("how", ["listed", "one by one", "the list is forgotten"])
+async def test_many_stars_are_found_whoever_has_made_them(
+    client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """By a list where that is cheaper, else one by one."""
+    asked: list[str] = []
+    get, page = client.get, client._page
+
+    async def counted(name: str, namespace: str) -> Resource | None:
+        asked.append(name)
+        return await get(name, namespace)
+
+    async def forgotten(namespace: str, token: str) -> Any:
+        if token:
+            raise ApiException(status=410)
+        return await page(namespace, token=token)
+
+    monkeypatch.setattr(client, "get", counted)
+    monkeypatch.setattr(client_module, "_PAGE", 2)
+    if how == "one by one":
+        monkeypatch.setattr(client_module, "_LISTED_PER_GET", 0)
+    elif how == "the list is forgotten":
+        monkeypatch.setattr(client, "_page", forgotten)
+    cluster.create("kic1-q1", "KIC1")
+    cluster.create("kic7-q2", "KIC7", campaign="Q2")
+    await apply_batch(client, make_batch("KIC60", "KIC61"))
+    asked.clear()
+    wanted = make_batch(*(f"KIC{number}" for number in range(61))).names()
+    found = await client.get_many(wanted, cluster.namespace)
+    assert set(found) == set(wanted)
+    there = {name: one["spec"]["star"] for name, one in found.items() if one is not None}
+    assert there == {"kic1-q1": "KIC1", "kic60-q1": "KIC60"}
+    assert sorted(asked) == ([] if how == "listed" else sorted(wanted))
 
 
 async def test_the_synchronous_hook_works_inside_an_event_loop(

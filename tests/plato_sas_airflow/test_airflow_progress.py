@@ -1,36 +1,21 @@
 """What counts as done, failed and under way."""
 
-from typing import Any
-
 import pytest
 
+from airflow_resources import BATCH, changed, resource
 from plato_sas.api import StarState
-from plato_sas_airflow.adoption import Action, adopted, assess
-from plato_sas_airflow.batch import Batch, Resource
-from plato_sas_airflow.progress import BatchProgress, BatchResult, finished_state
+from plato_sas_airflow.batch import Resource
+from plato_sas_airflow.progress import BatchProgress
+from plato_sas_airflow.results import BatchResult
+from plato_sas_airflow.states import final_state
 
-BATCH = Batch(id="b", namespace="plato", campaign="Q1", pipeline="sas-demo", stars=["KIC1", "KIC2", "KIC3"])
 NAMES = BATCH.names()
-
-
-def resource(
-    star: str = "KIC1", state: str | None = None, generation: int = 1, observed: int | None = 1, **rest: Any
-) -> Resource:
-    """A resource of the batch as the API server would give it."""
-    made = BATCH.resources()[f"{star.lower()}-q1"]
-    metadata = {**made["metadata"], "generation": generation, "resourceVersion": "7", "uid": "u"}
-    status = {**rest.pop("status", {})}
-    if state is not None:
-        status["state"] = state
-    if observed is not None:
-        status["observedGeneration"] = observed
-    return {**made, "metadata": metadata, "status": status, **rest}
 
 
 @pytest.mark.parametrize("state", list(StarState))
 def test_only_final_states_end_a_star(state: StarState) -> None:
     expected = state if state in ("Succeeded", "Failed", "Cancelled", "Rejected") else None
-    assert finished_state(resource(state=state.value)) == expected
+    assert final_state(resource(state=state.value)) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,24 +26,35 @@ def test_only_final_states_end_a_star(state: StarState) -> None:
         resource(state="Succeeded", observed=None),
         resource(state="Succeeded", generation=2, observed=1),
         resource(state="Archived"),
+        changed(resource(state="Succeeded"), rerun={"id": 2}),
+        changed(resource(state="Succeeded", status={"rerun": 1}), rerun={"id": 2, "failed": True}),
         {**resource(), "status": None},
     ],
-    ids=["no state", "no status", "not observed", "of an older spec", "unknown state", "null status"],
+    ids=[
+        "no state",
+        "no status",
+        "not observed",
+        "of an older spec",
+        "unknown state",
+        "rerun asked",
+        "later rerun asked",
+        "null status",
+    ],
 )
 def test_nothing_but_an_observed_final_state_is_success(unfinished: Resource) -> None:
     progress = BatchProgress(NAMES)
-    assert progress.observe(unfinished) is None
+    assert progress.observe(unfinished, 0.0) is None
     assert progress.result() == BatchResult(total=3, succeeded=0, failed=0, unfinished=3)
 
 
 def test_a_batch_is_counted_to_its_end() -> None:
     progress = BatchProgress(NAMES)
-    progress.observe(resource("KIC1", "Running"))
-    progress.observe(resource("KIC2", "Pending"))
+    progress.observe(resource("KIC1", "Running"), 0.0)
+    progress.observe(resource("KIC2", "Pending"), 0.0)
     assert progress.summary(0.0) == "0/3 stars: 0 done, 0 failed, 1 pending, 1 running, 1 unseen"
-    progress.observe(resource("KIC1", "Succeeded"))
+    progress.observe(resource("KIC1", "Succeeded"), 0.0)
     assert progress.summary(60.0) == ("1/3 stars: 1 done, 0 failed, 1 pending, 1 unseen; 60 stars/h, about 2 min left")
-    progress.observe(resource("KIC2", "Succeeded"))
+    progress.observe(resource("KIC2", "Succeeded"), 0.0)
     assert progress.gone("kic3-q1") is not None
     assert progress.done
     result = progress.result()
@@ -68,10 +64,10 @@ def test_a_batch_is_counted_to_its_end() -> None:
 
 def test_a_star_that_has_ended_stays_ended() -> None:
     progress = BatchProgress(NAMES)
-    progress.observe(resource("KIC1", "Succeeded"))
+    progress.observe(resource("KIC1", "Succeeded"), 0.0)
     assert progress.gone("kic1-q1") is None
-    progress.observe(resource("KIC2", "Failed"))
-    assert progress.observe(resource("KIC2", "Succeeded")) is None
+    progress.observe(resource("KIC2", "Failed"), 0.0)
+    assert progress.observe(resource("KIC2", "Succeeded"), 0.0) is None
     assert (progress.result().succeeded, progress.result().failed) == (1, 1)
 
 
@@ -87,16 +83,18 @@ def test_a_failure_says_step_exit_code_and_last_lines() -> None:
         },
         {"name": "msap5-34", "state": "Skipped"},
     ]
-    failure = BatchProgress(NAMES).observe(resource("KIC1", "Failed", status={"steps": steps}))
+    failure = BatchProgress(NAMES).observe(resource("KIC1", "Failed", status={"steps": steps}), 0.0)
     assert failure is not None
     assert failure.text() == "KIC1: Failed, step msap3-03, exit code 3, ModuleFailed\n    a\n    no flux column"
 
 
 def test_a_rejected_star_says_what_its_condition_says() -> None:
-    conditions = [{"type": "Complete", "status": "False", "reason": "Rejected", "message": "pipeline: there is no x"}]
-    failure = BatchProgress(NAMES).observe(resource("KIC1", "Rejected", status={"conditions": conditions}))
+    conditions = [
+        {"type": "Accepted", "status": "False", "reason": "PipelineNotFound", "message": "pipeline: there is no x"}
+    ]
+    failure = BatchProgress(NAMES).observe(resource("KIC1", "Rejected", status={"conditions": conditions}), 0.0)
     assert failure is not None
-    assert failure.text() == "KIC1: Rejected, Rejected\n    pipeline: there is no x"
+    assert failure.text() == "KIC1: Rejected, PipelineNotFound\n    pipeline: there is no x"
 
 
 def test_the_result_names_a_hundred_failures_and_counts_all() -> None:
@@ -107,53 +105,56 @@ def test_the_result_names_a_hundred_failures_and_counts_all() -> None:
     result = progress.result()
     assert result.failed == 250
     assert len(result.failures) == 100
+    assert result.failures_omitted == 150
+    assert result.failed_fraction == 1.0
     assert BatchResult.deserialize(result.serialize()) == result
 
 
-OTHER = {"plato-sas.io/batch": "other"}
+def test_a_rerun_that_was_taken_up_ends_the_star() -> None:
+    again = changed(resource(state="Succeeded", status={"rerun": 2}), rerun={"id": 2})
+    assert final_state(again) is StarState.SUCCEEDED
 
 
-def changed(existing: Resource, labels: dict[str, str] | None = None, **spec: Any) -> Resource:
-    metadata = {**existing["metadata"], "labels": labels if labels is not None else existing["metadata"]["labels"]}
-    return {**existing, "metadata": metadata, "spec": {**existing["spec"], **spec}}
+def test_a_star_that_is_not_accepted_is_rejected_even_if_it_had_succeeded() -> None:
+    """A rerun with parameters that do not fit: the state is still that of before."""
+    refused = {"type": "Accepted", "status": "False", "reason": "SpecInvalid", "message": "parameters.x: no"}
+    stale = changed(resource(state="Succeeded", status={"conditions": [refused]}), rerun={"id": 1})
+    assert final_state(stale) is StarState.REJECTED
+    failure = BatchProgress(NAMES).observe(stale, 0.0)
+    assert failure is not None
+    assert failure.text() == "KIC1: Rejected, SpecInvalid\n    parameters.x: no"
+    ended = resource(state="Succeeded", status={"conditions": [refused]})
+    assert final_state(ended) is StarState.SUCCEEDED
 
 
-@pytest.mark.parametrize(
-    ("existing", "action"),
-    [
-        (None, Action.CREATE),
-        (resource(state="Running"), Action.ADOPT),
-        (changed(resource(state="Running"), labels=OTHER), Action.ADOPT),
-        (changed(resource(state="Running"), labels={}), Action.ADOPT),
-        (resource(state="Succeeded"), Action.ADOPT),
-        (resource(state="Succeeded", generation=2, observed=1), Action.ADOPT),
-        (resource(state="Failed"), Action.REPLACE),
-        (resource(state="Cancelled"), Action.REPLACE),
-        (resource(state="Rejected"), Action.REPLACE),
-        (changed(resource(state="Running"), desiredState="Cancel"), Action.REPLACE),
-        (changed(resource(state="Succeeded"), parameters={"msap1": {"x": 1}}), Action.REPLACE),
-        (changed(resource(state="Running"), parameters={"msap1": {"x": 1}}), Action.REPLACE),
-        (changed(resource(state="Running"), labels=OTHER, parameters={"msap1": {"x": 1}}), Action.REFUSE),
-        (changed(resource(state="Succeeded"), pipeline="other"), Action.REFUSE),
-        (changed(resource(state="Succeeded"), star="kic1"), Action.REFUSE),
-    ],
-)
-def test_what_becomes_of_an_existing_resource(existing: Resource | None, action: Action) -> None:
-    wanted = BATCH.resources()["kic1-q1"]
-    verdict = assess(existing, wanted, BATCH)
-    assert verdict.action is action
-    assert bool(verdict.reason) == (action is Action.REFUSE)
+def test_a_rejected_star_may_heal_within_its_grace() -> None:
+    progress = BatchProgress(NAMES, rejected_seconds=60)
+    assert progress.observe(resource("KIC1", "Rejected"), 100.0) is not None, "it is told once"
+    assert progress.observe(resource("KIC1", "Rejected"), 110.0) is None
+    assert progress.next_expiry == 160.0
+    progress.expire(159.0)
+    assert progress.result().failed == 0
+    progress.observe(resource("KIC1", "Running"), 159.5)
+    assert progress.next_expiry is None
+    progress.expire(1000.0)
+    progress.observe(resource("KIC1", "Succeeded"), 1001.0)
+    assert (progress.result().succeeded, progress.result().failed) == (1, 0)
 
 
-def test_a_resource_that_is_being_deleted_is_refused() -> None:
-    dying = resource(state="Succeeded")
-    dying["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert "being deleted" in assess(dying, BATCH.resources()["kic1-q1"], BATCH).reason
+def test_a_star_that_stays_rejected_has_failed() -> None:
+    progress = BatchProgress(NAMES, rejected_seconds=60)
+    progress.observe(resource("KIC1", "Rejected"), 100.0)
+    progress.observe(resource("KIC2", "Rejected"), 130.0)
+    progress.expire(160.0)
+    assert [one.star for one in progress.failures] == ["KIC1"]
+    assert progress.next_expiry == 190.0
 
 
-def test_adoption_leaves_a_users_suspension() -> None:
-    wanted = BATCH.resources()["kic1-q1"]
-    suspended = adopted(changed(resource(state="Suspended"), desiredState="Suspend"), wanted)
-    assert "desiredState" not in suspended["spec"]
-    assert suspended["metadata"]["resourceVersion"] == "7"
-    assert adopted(resource(state="Running"), wanted)["spec"]["desiredState"] == "Run"
+def test_every_failure_is_kept_only_for_a_file() -> None:
+    names = {f"s{number}-q1": f"s{number}" for number in range(250)}
+    few, all_ = BatchProgress(names), BatchProgress(names, keep_all=True)
+    for name in names:
+        few.gone(name)
+        all_.gone(name)
+    assert (len(few.failures), len(all_.failures)) == (100, 250)
+    assert few.result() == all_.result()

@@ -1,17 +1,20 @@
-"""The hook: StarProcessing resources through an Airflow connection of the type `kubernetes`."""
+"""The hook: StarProcessing resources through an Airflow connection to Kubernetes."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
-from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
+from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook, KubernetesHook
 
-from plato_sas_airflow.adoption import Action
+from plato_sas_airflow import applying
+from plato_sas_airflow.adoption import Action, RerunWish
 from plato_sas_airflow.batch import Batch, Resource
 from plato_sas_airflow.client import StarProcessingClient
+from plato_sas_airflow.connection import DEFAULT_CONNECTION
+from plato_sas_airflow.errors import BatchError
 
 T = TypeVar("T")
 
@@ -19,16 +22,20 @@ T = TypeVar("T")
 class StarProcessingHook(AsyncKubernetesHook):
     """Reads, applies and cancels StarProcessing resources.
 
-    The asynchronous side is `client()`: one connection for as long as it is open. `get`, `apply_batch` and
-    `cancel_batch` are for synchronous code.
+    The asynchronous side is `client()`: one connection for as long as it is open. The other methods are for
+    synchronous code, such as a `@task`; each opens a connection.
 
-    :param kubernetes_conn_id: connection of the type `kubernetes`: its extras say whether the credentials are those of
-        the pod (`in_cluster`) or of a kubeconfig (`kube_config_path`, `kube_config`, `cluster_context`).
+    :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`: its extras say whether the
+        credentials are those of the pod (`in_cluster`) or of a kubeconfig (`kube_config_path`, `kube_config`,
+        `cluster_context`). Without the connection `kubernetes_default` those of the pod are used, else the default
+        kubeconfig.
     """
 
-    hook_name = "PLATO StarProcessing"
+    conn_name_attr = "kubernetes_conn_id"
+    conn_type = "plato_sas"
+    hook_name = "PLATO SAS"
 
-    def __init__(self, kubernetes_conn_id: str = AsyncKubernetesHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, kubernetes_conn_id: str = DEFAULT_CONNECTION, **kwargs: Any) -> None:
         super().__init__(kubernetes_conn_id=kubernetes_conn_id, **kwargs)
 
     @asynccontextmanager
@@ -37,19 +44,51 @@ class StarProcessingHook(AsyncKubernetesHook):
         async with self.get_conn() as connection:
             yield StarProcessingClient(connection)
 
+    def extras(self) -> dict[str, Any]:
+        """The connection's extras."""
+        found: dict[str, Any] = KubernetesHook.get_connection(self.conn_id or self.default_conn_name).extra_dejson
+        return found
+
+    def namespace(self) -> str:
+        """The connection's namespace. Raises BatchError if it has none."""
+        found = self.extras().get("namespace")
+        if not found:
+            raise BatchError(f"namespace: none is given, and the connection {self.conn_id!r} has none in its extras")
+        return str(found)
+
     def get(self, name: str, namespace: str) -> Resource | None:
         """A resource, or None if there is none of that name."""
-        return self._run(lambda client: client.get(name, namespace))
+        return self.run(lambda client: client.get(name, namespace))
 
-    def apply_batch(self, batch: Batch) -> Counter[Action]:
-        """Create, adopt or replace the batch's resources; see `StarProcessingClient.apply_batch`."""
-        return self._run(lambda client: client.apply_batch(batch))
+    def select(self, namespace: str, selector: str) -> list[Resource]:
+        """The resources that a label selector matches."""
+        return self.run(lambda client: client.select(namespace, selector, lambda item: item))
+
+    def apply_batch(self, batch: Batch, wish: RerunWish | None = None) -> Counter[Action]:
+        """Create, adopt or rerun the batch's resources; see `applying.apply_batch`."""
+        return self.run(lambda client: applying.apply_batch(client, batch, wish))
 
     def cancel_batch(self, batch: Batch) -> int:
-        """Cancel the batch's unfinished stars; see `StarProcessingClient.cancel_batch`."""
-        return self._run(lambda client: client.cancel_batch(batch))
+        """Cancel the batch's unfinished stars; see `applying.cancel_batch`."""
+        return self.run(lambda client: applying.cancel_batch(client, batch))
 
-    def _run(self, call: Callable[[StarProcessingClient], Coroutine[Any, Any, T]]) -> T:
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the stars of the connection's namespace can be listed; for the button in Airflow's pages."""
+
+        async def first_page(client: StarProcessingClient) -> None:
+            async with aclosing(client.pages(namespace, "")) as pages:
+                await anext(pages)
+
+        try:
+            namespace = self.namespace()
+            self.run(first_page)
+        except Exception as error:
+            return False, f"{type(error).__name__}: {error}"
+        return True, f"StarProcessings can be listed in namespace {namespace}"
+
+    def run(self, call: Callable[[StarProcessingClient], Coroutine[Any, Any, T]]) -> T:
+        """The result of a coroutine that is given a client."""
+
         async def connected() -> T:
             async with self.client() as client:
                 return await call(client)

@@ -1,4 +1,4 @@
-"""The trigger: waits for one batch of stars in Airflow's triggerer."""
+"""The trigger that waits for one batch of stars in Airflow's triggerer."""
 
 import asyncio
 import time
@@ -10,9 +10,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
 
-from plato_sas_airflow.batch import BATCH_LABEL, Batch
-from plato_sas_airflow.following import BatchFollower
+from plato_sas_airflow.batch import Batch
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
+from plato_sas_airflow.processing import cancel_or_tell, wait_for_batch
+from plato_sas_airflow.waiting import Waiting
 
 # Enough to ask Airflow for the task's state and to patch a thousand stars.
 _KILL_SECONDS = 180.0
@@ -26,9 +27,9 @@ class StarBatchTrigger(BaseTrigger):
     It keeps nothing that matters: the same trigger in another triggerer finds the same stars by their label.
 
     :param batch: what `Batch.serialize` gives.
-    :param kubernetes_conn_id: connection of the type `kubernetes`.
-    :param deadline: seconds since the epoch, or None to wait for ever.
-    :param report_seconds: the counts are logged so often.
+    :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
+    :param deadline: seconds since the epoch, or None to wait for ever. Unfinished stars are cancelled then.
+    :param waiting: what `Waiting.serialize` gives.
     """
 
     def __init__(
@@ -36,13 +37,13 @@ class StarBatchTrigger(BaseTrigger):
         batch: Mapping[str, Any],
         kubernetes_conn_id: str,
         deadline: float | None = None,
-        report_seconds: float = 30.0,
+        waiting: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.batch = Batch.deserialize(batch)
         self.kubernetes_conn_id = kubernetes_conn_id
         self.deadline = deadline
-        self.report_seconds = report_seconds
+        self.waiting = Waiting.deserialize(waiting or {})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -51,15 +52,14 @@ class StarBatchTrigger(BaseTrigger):
                 "batch": self.batch.serialize(),
                 "kubernetes_conn_id": self.kubernetes_conn_id,
                 "deadline": self.deadline,
-                "report_seconds": self.report_seconds,
+                "waiting": self.waiting.serialize(),
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
-            follower = BatchFollower(client, self.batch, self.log, self.report_seconds)
             left = None if self.deadline is None else max(0.0, self.deadline - time.time())
-            result = await follower.follow(left)
+            result = await wait_for_batch(client, self.batch, self.waiting, self.log, left)
         yield TriggerEvent(result.serialize())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
@@ -87,20 +87,9 @@ class StarBatchTrigger(BaseTrigger):
                     self.log.info("The task is still deferred: its stars go on under another triggerer")
                     return
                 async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
-                    number = await client.cancel_batch(self.batch)
+                    await cancel_or_tell(client, self.batch, self.log)
         except Exception as error:
-            self.log.error(
-                "The stars of the batch %s were not all cancelled: %s: %s. "
-                "To do so, patch spec.desiredState to Cancel: kubectl -n %s get sp -l %s=%s",
-                self.batch.id,
-                type(error).__name__,
-                error,
-                self.batch.namespace,
-                BATCH_LABEL,
-                self.batch.id,
-            )
-        else:
-            self.log.info("Cancelled %d unfinished stars of the batch %s", number, self.batch.id)
+            self.log.error("Stars of the batch %s go on: %s: %s", self.batch.id, type(error).__name__, error)
 
     async def _task_state(self) -> str | None:
         """The task instance's present state, None where it has none or does not exist any more."""

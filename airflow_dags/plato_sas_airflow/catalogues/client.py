@@ -1,0 +1,79 @@
+"""StarCatalogue resources over one asynchronous connection."""
+
+from typing import Any
+
+from kubernetes_asyncio.client import ApiClient, CustomObjectsApi
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from plato_sas_airflow.batch import Resource
+from plato_sas_airflow.catalogues.resource import WantedCatalogue
+from plato_sas_airflow.client import StarProcessingClient, reason_of
+from plato_sas_airflow.errors import ApplyError
+
+PLURAL = "starcatalogues"
+_ATTEMPTS = 8
+
+
+class _CatalogueApi(CustomObjectsApi):
+    """The requests of a StarProcessingClient, of the other kind."""
+
+    def get_namespaced_custom_object(
+        self,
+        group: str,
+        version: str,
+        namespace: str,
+        plural: str,  # noqa: ARG002
+        name: str,
+        **options: Any,
+    ) -> Any:
+        return super().get_namespaced_custom_object(group, version, namespace, PLURAL, name, **options)
+
+    def list_namespaced_custom_object(
+        self,
+        group: str,
+        version: str,
+        namespace: str,
+        plural: str,  # noqa: ARG002
+        **options: Any,
+    ) -> Any:
+        return super().list_namespaced_custom_object(group, version, namespace, PLURAL, **options)
+
+    def patch_namespaced_custom_object(
+        self,
+        group: str,
+        version: str,
+        namespace: str,
+        plural: str,  # noqa: ARG002
+        name: str,
+        body: Any,
+        **options: Any,
+    ) -> Any:
+        return super().patch_namespaced_custom_object(group, version, namespace, PLURAL, name, body, **options)
+
+
+class StarCatalogueClient(StarProcessingClient):
+    """Requests of one trigger or task; transient refusals are waited out as for StarProcessings."""
+
+    def __init__(self, connection: ApiClient) -> None:
+        super().__init__(connection)
+        self._api = _CatalogueApi(connection)
+
+    async def have(self, wanted: WantedCatalogue) -> Resource:
+        """Create the catalogue, or have it made again; gives the resource as it then is.
+
+        Raises BatchError when it cannot be adopted, and ApplyError when the server refuses it.
+        """
+        for _ in range(_ATTEMPTS):
+            existing = await self.get(wanted.name, wanted.namespace)
+            body = wanted.to_apply(existing)
+            if body is None:
+                assert existing is not None
+                return existing
+            try:
+                await self.apply(body)
+            except ApiException as error:
+                if (error.status == 404 and existing is None) or error.status in (400, 403, 422):
+                    raise ApplyError(f"StarCatalogue {wanted.name} is refused: {reason_of(error)}") from error
+                if error.status not in (404, 409):
+                    raise
+        raise ApplyError(f"StarCatalogue {wanted.name} is changed by others again and again", passing=True)

@@ -1,0 +1,142 @@
+"""A campaign's StarCatalogue: its name, its spec, and what its status says for certain. Pure."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from plato_sas.api import API_VERSION, CatalogueState, StarCatalogue, StarCatalogueSpec
+from plato_sas_airflow.batch import CAMPAIGN_LABEL, RERUN_ANNOTATION, TASK_ANNOTATION, Resource
+from plato_sas_airflow.errors import BatchError, listed
+
+DELETED = "Deleted"
+UNFINISHED = "Unfinished"
+"""What is told as a catalogue's state where it has none of its own any more, or none that is final."""
+_NAME_LENGTH = 52
+_HASH_LENGTH = 8
+_IMMUTABLE = ("campaign", "pipeline", "tables", "stars")
+
+
+@dataclass(frozen=True)
+class CatalogueRef:
+    """One StarCatalogue. `uid`: another one of the same name is not it."""
+
+    name: str
+    namespace: str
+    uid: str
+
+    @classmethod
+    def of(cls, resource: Resource) -> "CatalogueRef":
+        metadata = resource["metadata"]
+        return cls(metadata["name"], metadata["namespace"], metadata["uid"])
+
+    def serialize(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def catalogue_name(campaign: str, pipeline: str) -> str:
+    """`<campaign>-<pipeline>` in lower case, with a short hash of both where that is not one-to-one."""
+    plain = f"{campaign}-{pipeline}".lower()
+    name = re.sub(r"[^a-z0-9-]", "-", plain)
+    if name == plain and "-" not in campaign and campaign == campaign.lower() and len(name) <= _NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(f"{campaign}\0{pipeline}".encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{name[: _NAME_LENGTH - _HASH_LENGTH - 1].rstrip('-')}-{digest}"
+
+
+def checked_spec(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A StarCatalogue's spec as it is applied. Raises BatchError naming every field that is not valid."""
+    given = {key: value for key, value in fields.items() if value not in (None, "", [], {})}
+    try:
+        StarCatalogueSpec.model_validate(given)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise BatchError(f"catalogue: {listed(found)}") from None
+    return given
+
+
+@dataclass(frozen=True)
+class WantedCatalogue:
+    """A catalogue to be made. `spec`: what `checked_spec` gives.
+
+    `token`: it is made once for each; Airflow's retry of a task has the same one, a cleared task and another run a new
+    one. `origin`: the task, for people who look at the resource.
+    """
+
+    name: str
+    namespace: str
+    spec: Mapping[str, Any]
+    token: str
+    origin: str = ""
+
+    def to_apply(self, existing: Resource | None) -> Resource | None:
+        """What to apply, onto `existing` only if it is still what was read; None where it is being made already.
+
+        A catalogue that is there is made again, by a rerun: the products may have changed since.
+        Raises BatchError if it is there with other tables, or on its way out.
+        """
+        spec = dict(self.spec)
+        metadata: dict[str, Any] = {
+            "name": self.name,
+            "namespace": self.namespace,
+            "labels": {CAMPAIGN_LABEL: spec["campaign"]},
+            "annotations": {RERUN_ANNOTATION: self.token, TASK_ANNOTATION: self.origin},
+        }
+        if existing is not None:
+            self._refuse(existing)
+            if (existing["metadata"].get("annotations") or {}).get(RERUN_ANNOTATION) == self.token:
+                return None
+            metadata["resourceVersion"] = existing["metadata"]["resourceVersion"]
+            spec["rerun"] = {"id": _last_rerun(existing) + 1}
+        return {"apiVersion": API_VERSION, "kind": StarCatalogue.__name__, "metadata": metadata, "spec": spec}
+
+    def _refuse(self, existing: Resource) -> None:
+        if existing["metadata"].get("deletionTimestamp"):
+            raise BatchError(f"StarCatalogue {self.name} is being deleted; try again when it is gone")
+        present, wanted = _normal(existing["spec"]), _normal(self.spec)
+        differ = [field for field in _IMMUTABLE if present.get(field) != wanted.get(field)]
+        if differ:
+            raise BatchError(
+                f"StarCatalogue {self.name} is there with other {', '.join(differ)}, which cannot be changed; "
+                "delete it, or give the catalogue another name"
+            )
+
+
+def final_state(resource: Resource) -> CatalogueState | None:
+    """The final state of a catalogue, or None while it has none that belongs to its present spec."""
+    status = resource.get("status") or {}
+    if status.get("observedGeneration") != resource["metadata"].get("generation"):
+        return None
+    try:
+        state = CatalogueState(status.get("state", ""))
+    except ValueError:  # none yet, or one that a newer operator writes
+        return None
+    if state is CatalogueState.REJECTED:
+        return state
+    return state if state.ended and _asked(resource) <= (status.get("rerun") or 0) else None
+
+
+def summary(resource: Resource) -> dict[str, Any]:
+    """What a task gives of a catalogue: name, state, counts and files. Bounded as the status is."""
+    status = resource.get("status") or {}
+    kept = ("state", "message", "exitCode", "attempt", "stars", "tables", "startedAt", "finishedAt")
+    return {"name": resource["metadata"]["name"], **{key: status[key] for key in kept if status.get(key) is not None}}
+
+
+def _asked(resource: Resource) -> int:
+    return int((resource["spec"].get("rerun") or {}).get("id", 0))
+
+
+def _last_rerun(existing: Resource) -> int:
+    return max(_asked(existing), int((existing.get("status") or {}).get("rerun") or 0))
+
+
+def _normal(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec with its defaults, so that two can be compared. One that a newer operator wrote is left as it is."""
+    try:
+        return StarCatalogueSpec.model_validate(spec).to_dict()
+    except ValidationError:
+        return dict(spec)

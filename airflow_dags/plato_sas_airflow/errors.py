@@ -1,0 +1,24 @@
+"""What is wrong with what a DAG asks for."""
+
+
+class BatchError(ValueError):
+    """The batch as a whole, or one of its stars, is not valid; the message names the field or the star.
+
+    Another try would find the same, unless `passing` says that what is in the way goes away by itself.
+    """
+
+    passing = False
+
+
+class ApplyError(BatchError):
+    """Some of the batch's resources cannot be created or adopted; the message names the first ten."""
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+def listed(problems: list[str], shown: int = 10) -> str:
+    """The first problems in one line, and how many more there are."""
+    more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
+    return "; ".join(problems[:shown]) + more

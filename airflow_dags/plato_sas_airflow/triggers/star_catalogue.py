@@ -1,0 +1,49 @@
+"""The trigger that waits for a catalogue in Airflow's triggerer."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from plato_sas_airflow.catalogues.resource import CatalogueRef
+from plato_sas_airflow.catalogues.waiting import wait_for_catalogue
+from plato_sas_airflow.hooks.star_processing import StarProcessingHook
+
+
+class StarCatalogueTrigger(BaseTrigger):
+    """Follows one StarCatalogue with one watch, and fires once: when it has ended, is gone, or the deadline has passed.
+
+    :param catalogue: what `CatalogueRef.serialize` gives.
+    :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
+    :param deadline: seconds since the epoch, or None to wait for ever.
+    :param rejected_seconds: a catalogue that stays `Rejected` so long has failed.
+    """
+
+    def __init__(
+        self,
+        catalogue: Mapping[str, str],
+        kubernetes_conn_id: str,
+        deadline: float | None = None,
+        rejected_seconds: float = 300.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.catalogue = CatalogueRef(**catalogue)
+        self.kubernetes_conn_id = kubernetes_conn_id
+        self.deadline = deadline
+        self.rejected_seconds = rejected_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "catalogue": self.catalogue.serialize(),
+                "kubernetes_conn_id": self.kubernetes_conn_id,
+                "deadline": self.deadline,
+                "rejected_seconds": self.rejected_seconds,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        async with StarProcessingHook(self.kubernetes_conn_id).get_conn() as connection:
+            end = await wait_for_catalogue(connection, self.catalogue, self.log, self.deadline, self.rejected_seconds)
+        yield TriggerEvent(end)  # type: ignore[no-untyped-call]
