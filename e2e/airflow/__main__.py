@@ -4,10 +4,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from e2e.airflow.api import AirflowApiError
 from e2e.airflow.processes import ProcessError
-from e2e.airflow.service import DEMO_DAG, AirflowService, AirflowServiceError
+from e2e.airflow.service import AirflowService, AirflowServiceError
 
 
 def _up(_options: argparse.Namespace) -> int:
@@ -30,13 +31,6 @@ def _status(_options: argparse.Namespace) -> int:
 
 
 def _trigger(options: argparse.Namespace) -> int:
-    conf = {
-        "stars": options.star,
-        "campaign": options.campaign,
-        "pipeline": options.pipeline,
-        "namespace": options.namespace,
-    }
-    given = {key: value for key, value in conf.items() if value is not None}
     seen: dict[str, str] = {}
 
     def show(tasks: dict[str, str]) -> None:
@@ -49,14 +43,24 @@ def _trigger(options: argparse.Namespace) -> int:
     if not service.running():
         raise AirflowServiceError("Airflow is not running; start it with `python -m e2e.airflow up`")
     with service.api() as api:
-        run_id = api.trigger_dag(DEMO_DAG, given)
-        print(f"run {run_id}: {api.run_page(DEMO_DAG, run_id)}", file=sys.stderr)
+        run_id = api.trigger_dag(options.dag, options.conf)
+        print(f"run {run_id}: {api.run_page(options.dag, run_id)}", file=sys.stderr)
         if not options.wait:
             print(run_id)
             return 0
-        result = api.wait_run(DEMO_DAG, run_id, options.wait, show)
+        result = api.wait_run(options.dag, run_id, options.wait, show)
         print(json.dumps({"run": run_id, "state": result.state, "result": result.result}, indent=2))
         return 0 if result.succeeded else 1
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError("not a JSON object")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,13 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command("up", _up, "Start Airflow and wait until it is healthy; nothing happens if it is.")
     command("down", _down, "Stop every process of Airflow; its database and logs stay.")
     command("status", _status, "Show the components; the exit code is 0 if all of them run.")
-    trigger = command("trigger", _trigger, f"Start a run of the DAG {DEMO_DAG}.")
+    trigger = command("trigger", _trigger, "Start a run of a DAG.")
+    trigger.add_argument("dag", help="such as plato_sas_star")
     trigger.add_argument(
-        "--star", action="append", metavar="ID", help="a star; may be given again (default: the DAG's)"
+        "conf", type=_fields, nargs="?", default={}, help='fields of its form: {"star": "kic-6603624"}'
     )
-    trigger.add_argument("--campaign", help="campaign (quarter) of the run")
-    trigger.add_argument("--pipeline", help="name of the StarPipeline")
-    trigger.add_argument("--namespace", help="namespace of the StarProcessing resources")
     trigger.add_argument(
         "--wait", type=float, metavar="SECONDS", help="wait so long for the end, and print the counts as JSON"
     )

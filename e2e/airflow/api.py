@@ -20,7 +20,10 @@ class AirflowApiError(Exception):
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished DAG run. `result`: what each task pushed as its `return_value`."""
+    """A finished DAG run. `result`: what each task pushed as its `return_value`.
+
+    `stars[0]` is the first instance of the mapped task `stars`.
+    """
 
     run_id: str
     state: str
@@ -93,10 +96,10 @@ class AirflowApi:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         self._json("PATCH", path, {"new_state": state})
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """What a task pushed under `key`, or None."""
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """What a task, or one instance of a mapped task, pushed under `key`; or None."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
-        answer = self._send("GET", path, params={"deserialize": "true"})
+        answer = self._send("GET", path, params={"deserialize": "true", "map_index": map_index})
         return None if answer.status_code == 404 else self._content(answer)["value"]
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> list[str]:
@@ -134,10 +137,13 @@ class AirflowApi:
         while True:
             run = self.run(dag_id, run_id)
             instances = self.task_instances(dag_id, run_id)
-            tasks = {str(one["task_id"]): str(one["state"] or "none") for one in instances}
+            tasks = {_instance(one): str(one["state"] or "none") for one in instances}
             on_progress(tasks)
             if run["state"] in _FINAL:
-                results = {task: self.xcom(dag_id, run_id, task) for task in tasks}
+                results = {
+                    _instance(one): self.xcom(dag_id, run_id, one["task_id"], map_index=one["map_index"])
+                    for one in instances
+                }
                 return RunResult(run_id, run["state"], tasks, results, time.monotonic() - began)
             if time.monotonic() - began > timeout_seconds:
                 raise AirflowApiError(
@@ -181,6 +187,12 @@ def _detail(answer: httpx.Response) -> str:
         detail = answer.text
     text = detail if isinstance(detail, str) else json.dumps(detail)
     return f"HTTP {answer.status_code}: {text[:500]}"
+
+
+def _instance(task: Json) -> str:
+    """A task instance's name."""
+    index = task["map_index"]
+    return str(task["task_id"]) if index < 0 else f"{task['task_id']}[{index}]"
 
 
 def timestamp(text: str | None) -> float:

@@ -14,7 +14,7 @@ from e2e.airflow.settings import HOST, PREFERRED_PORT, USER, VENV_BIN, Home, cod
 from e2e.locking import LockTimeout, exclusive
 from e2e.progress import phase
 
-DEMO_DAG = "plato_sas_demo"
+QUARTER_DAG = "plato_sas_quarter"
 _COMMANDS = {
     "api-server": ("api-server",),
     # Their log servers listen on every address, and serve files that the API server reads by itself.
@@ -41,7 +41,7 @@ class AirflowService:
     """One Airflow on this machine. `dag_id`: the DAG that has to be there before it counts as up."""
 
     home: Home = field(default_factory=Home)
-    dag_id: str = DEMO_DAG
+    dag_id: str = QUARTER_DAG
 
     @property
     def daemons(self) -> list[Daemon]:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.layout import KUBECONFIG, LOCAL, REPOSITORY
+from e2e.cluster.storage import NAMESPACE
+from e2e.layout import KUBECONFIG, LOCAL, REPOSITORY, VOLUMES
 
 HOME = LOCAL / "airflow"
 VENV_BIN = LOCAL / "venv" / "bin"
@@ -153,6 +154,13 @@ class Home:
             "workers": {"execution_api_timeout": "60"},
             "logging": {"base_log_folder": str(self.logs), "colored_console_log": "False"},
             "usage_data_collection": {"enabled": "False"},
+            "plato_sas": {
+                "connection": CONNECTION,
+                "namespace": NAMESPACE,
+                "pipeline": "sas-demo",
+                "campaign": "demo",
+                "inputs_url": str(VOLUMES / "inputs"),
+            },
         }
 
 

@@ -1,0 +1,75 @@
+"""### Arrivals
+
+Starts the stars of a target list whose inputs have arrived: the light curve is there and the transit flag is set, and
+where the flag is true the transit removal kit is there as well. A look takes all stars together and starts those that
+are ready in batches; it can be repeated at will, since a star that is under way or done is not started again.
+"""
+
+from typing import Any
+
+from airflow.sdk import TriggerRule, dag, task
+
+from plato_sas_airflow import forms
+from plato_sas_airflow.campaigns import previous_campaign
+from plato_sas_airflow.operators.star_batch import StarBatchOperator
+from plato_sas_airflow.settings import Settings
+
+SETTINGS = Settings.read()
+
+
+@dag(
+    schedule=SETTINGS.arrivals_schedule or None,
+    description="Starts the stars whose light curve and transit information have arrived",
+    doc_md=__doc__,
+    max_active_runs=SETTINGS.arrivals_runs,
+    user_defined_macros={"previous_campaign": previous_campaign},
+    params={
+        **forms.campaign(SETTINGS),
+        **forms.target_list(SETTINGS),
+        **forms.place(SETTINGS),
+        **forms.previous(),
+        **forms.parameters(),
+        **forms.batches(SETTINGS),
+    },
+    **forms.common(SETTINGS, "arrivals"),
+)
+def plato_sas_arrivals() -> None:
+    # Two looks side by side would start the same stars; the second would only adopt them, but keep a task waiting.
+    @task(max_active_tis_per_dag=1)
+    def look(params: dict[str, Any], dag_run: Any) -> list[dict[str, Any]]:
+        """See which stars are ready and not started, and write the batches."""
+        from plato_sas_airflow.runs.arrivals import plan_arrivals
+        from plato_sas_airflow.runs.lists import folder_of
+
+        return plan_arrivals(SETTINGS, params, folder_of(SETTINGS, dag_run))
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def remember(planned: list[dict[str, Any]] | None, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
+        """Keep the stars that have ended; fail if a batch has no result."""
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from plato_sas_airflow.runs.arrivals import remember_arrivals
+        from plato_sas_airflow.runs.lists import folder_of
+
+        if planned is None:
+            raise AirflowFailException("The stars could not be looked at; the log of that task says why")
+        results = [ti.xcom_pull(task_ids="stars", map_indexes=index) for index in range(len(planned))]
+        remember_arrivals(SETTINGS, params, folder_of(SETTINGS, dag_run), planned, results)
+
+    planned = look()  # type: ignore[call-arg]
+    batches = StarBatchOperator.partial(
+        task_id="stars",
+        campaign="{{ params.campaign }}",
+        pipeline="{{ params.pipeline }}",
+        namespace="{{ params.namespace or '' }}",
+        previous_campaign="{{ previous_campaign(params.campaign, params.previous_campaign) }}",
+        parameters="{{ (params.parameters or {}) | tojson }}",
+        max_failed_fraction="{{ params.max_failed_fraction }}",
+        max_active_tis_per_dagrun=SETTINGS.batches_at_once,
+        map_index_template="{{ task.stars_file.rsplit('/', 1)[-1] }}",
+        **forms.star_tasks(SETTINGS),
+    ).expand_kwargs(planned)
+    batches >> remember(planned)  # type: ignore[arg-type, call-arg, operator]
+
+
+plato_sas_arrivals()

@@ -1,0 +1,103 @@
+"""### A quarter
+
+Takes the stars of a target list through a pipeline, and has a catalogue made of the results.
+
+The list is CSV, VOTable, FITS or ECSV, with the column `star` and, if they are there, `sample` and `priority`. Rows
+that are not valid are written down and left out; too many of them stop the run. The stars go in batches, those of
+higher priority first. A batch that fails can be cleared: only what is not done is processed again, and the run goes on.
+At the end the asset `plato-sas://<campaign>` is updated.
+
+Airflow creates and watches StarProcessing and StarCatalogue resources; the operator in the cluster does the work.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset, Param, TriggerRule, dag, task
+
+from plato_sas_airflow import forms
+from plato_sas_airflow.campaigns import all_campaigns
+from plato_sas_airflow.operators.star_batch import StarBatchOperator
+from plato_sas_airflow.operators.star_catalogue import StarCatalogueOperator
+from plato_sas_airflow.settings import Settings
+
+SETTINGS = Settings.read()
+TABLES = SETTINGS.catalogue_tables or str(Path(__file__).parent / "catalogues")
+
+
+@dag(
+    schedule=Asset(SETTINGS.targets_asset),
+    description="The stars of a target list through a pipeline, and a catalogue of the results",
+    doc_md=__doc__,
+    max_active_runs=2,
+    params={
+        **forms.campaign(SETTINGS),
+        **forms.target_list(SETTINGS),
+        **forms.place(SETTINGS),
+        **forms.previous(),
+        **forms.parameters(),
+        **forms.batches(SETTINGS),
+        "catalogue": Param(True, type="boolean", title="Catalogue", description="Make a catalogue of the results."),
+    },
+    **forms.common(SETTINGS, "quarter"),
+)
+def plato_sas_quarter() -> None:
+    @task(multiple_outputs=True)
+    def request(params: dict[str, Any], triggering_asset_events: Any, dag_run: Any) -> dict[str, Any]:
+        """What is asked for: the form's fields, or what the asset event says."""
+        from plato_sas_airflow.runs.lists import folder_of
+        from plato_sas_airflow.runs.quarter import quarter_request
+
+        return quarter_request(params, triggering_asset_events, folder_of(SETTINGS, dag_run))
+
+    @task
+    def tables(asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """The catalogue's tables, read before any star runs."""
+        from plato_sas_airflow.runs.quarter import catalogue_tables
+
+        return catalogue_tables(TABLES, asked)
+
+    @task(trigger_rule=TriggerRule.NONE_FAILED)
+    def plan(asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """Read and check the target list, and write the batches."""
+        from plato_sas_airflow.runs.quarter import plan_quarter
+
+        return plan_quarter(SETTINGS, asked)
+
+    @task(trigger_rule=TriggerRule.NONE_FAILED, outlets=[all_campaigns()])
+    def announce(asked: dict[str, Any], results: Any, catalogue: dict[str, Any] | None, outlet_events: Any) -> Any:
+        """Sum up, and update the campaign's asset."""
+        from plato_sas_airflow.runs.quarter import announce_campaign
+
+        return announce_campaign(asked, results, catalogue, outlet_events)
+
+    asked = request()  # type: ignore[call-arg]
+    wanted = tables(asked)  # type: ignore[arg-type]
+    planned = plan(asked)  # type: ignore[arg-type]
+    batches = StarBatchOperator.partial(
+        task_id="stars",
+        campaign=asked["campaign"],
+        pipeline=asked["pipeline"],
+        namespace=asked["namespace"],
+        previous_campaign=asked["previous_campaign"],
+        parameters=asked["parameters"],
+        max_failed_fraction=asked["max_failed_fraction"],
+        max_active_tis_per_dagrun=SETTINGS.batches_at_once,
+        map_index_template="{{ task.stars_file.rsplit('/', 1)[-1] }}",
+        **forms.star_tasks(SETTINGS),
+    ).expand_kwargs(planned)
+    catalogue = StarCatalogueOperator(
+        task_id="catalogue",
+        campaign=asked["campaign"],
+        pipeline=asked["pipeline"],
+        namespace=asked["namespace"],
+        tables=wanted,
+        timeout=SETTINGS.catalogue_timeout,
+        kubernetes_conn_id=SETTINGS.connection,
+    )
+    wanted >> planned
+    batches >> catalogue
+    announce(asked, batches.output, catalogue.output)  # type: ignore[arg-type, call-arg]
+
+
+plato_sas_quarter()

@@ -1,0 +1,76 @@
+"""### Reprocess stars of a campaign
+
+Takes stars of a campaign again: those that are named, those of a list (such as a batch's file of failed stars), or else
+those that have ended in certain states, failed ones by default. They keep the parameters, inputs and the campaign
+before that they were processed with; the form's parameters are laid over them. Steps for which nothing has changed are
+reused, unless they are to run again.
+"""
+
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+
+from plato_sas_airflow import forms
+from plato_sas_airflow.operators.star_batch import StarBatchOperator
+from plato_sas_airflow.settings import Settings
+
+SETTINGS = Settings.read()
+STATES = ["Failed", "Cancelled", "Rejected", "Succeeded"]
+
+
+@dag(
+    schedule=None,
+    description="Failed or chosen stars of a campaign again, from a step or with other parameters",
+    doc_md=__doc__,
+    params={
+        **forms.campaign(SETTINGS),
+        **forms.place(SETTINGS),
+        **forms.stars(),
+        "target_list": Param(
+            None,
+            type=["string", "null"],
+            maxLength=1024,
+            title="List of stars",
+            description="These stars: a path or URL of a list, such as a batch's failed stars.",
+        ),
+        "states": Param(
+            ["Failed"],
+            type="array",
+            items={"type": "string", "enum": STATES},
+            examples=STATES,
+            title="States",
+            description="Where no stars are given: those that have ended so.",
+        ),
+        "failed_steps": forms.steps("Failed steps", "Of these, only stars that failed at one of these steps."),
+        "rerun_from": forms.steps("Run again from", "These steps run although nothing has changed for them."),
+        **forms.parameters(),
+        **forms.previous(),
+        **forms.batches(SETTINGS),
+    },
+    **forms.common(SETTINGS, "reprocess"),
+)
+def plato_sas_reprocess() -> None:
+    @task
+    def select(params: dict[str, Any], dag_run: Any) -> list[dict[str, Any]]:
+        """Find the stars, and write the batches."""
+        from plato_sas_airflow.runs.lists import folder_of
+        from plato_sas_airflow.runs.reprocess import plan_reprocessing
+
+        return plan_reprocessing(SETTINGS, params, folder_of(SETTINGS, dag_run))
+
+    StarBatchOperator.partial(
+        task_id="stars",
+        campaign="{{ params.campaign }}",
+        pipeline="{{ params.pipeline }}",
+        namespace="{{ params.namespace or '' }}",
+        rerun=True,
+        rerun_from="{{ params.rerun_from | tojson }}",
+        max_failed_fraction="{{ params.max_failed_fraction }}",
+        max_active_tis_per_dagrun=SETTINGS.batches_at_once,
+        kubernetes_conn_id=SETTINGS.connection,
+        pool=SETTINGS.pool,
+        timeout=SETTINGS.batch_timeout,
+    ).expand_kwargs(select())  # type: ignore[call-arg]
+
+
+plato_sas_reprocess()

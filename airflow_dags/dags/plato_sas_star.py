@@ -1,0 +1,77 @@
+"""### One star
+
+Takes one star through a pipeline, with parameters of its own. A star that has succeeded already counts at once, unless
+it is to run again.
+"""
+
+from airflow.sdk import Param, dag
+
+from plato_sas_airflow import forms
+from plato_sas_airflow.campaigns import previous_campaign
+from plato_sas_airflow.operators.star_processing import StarProcessingOperator
+from plato_sas_airflow.settings import Settings
+
+SETTINGS = Settings.read()
+
+
+@dag(
+    schedule=None,
+    description="One star through a pipeline",
+    doc_md=__doc__,
+    user_defined_macros={"previous_campaign": previous_campaign},
+    params={
+        **forms.star(),
+        **forms.campaign(SETTINGS),
+        **forms.place(SETTINGS),
+        **forms.previous(),
+        **forms.parameters(),
+        "inputs": Param(
+            {},
+            type=["object", "null"],
+            title="Inputs",
+            description="Files that are elsewhere on the inputs volume than the pipeline says: "
+            '{"DP1_LC_MERGED": {"path": "x.h5"}}.',
+        ),
+        "priority": Param(
+            100,
+            type="integer",
+            minimum=-1000,
+            maximum=1000,
+            title="Priority",
+            description="Stars of higher priority are started first.",
+        ),
+        "stages": Param(
+            "",
+            enum=["", "Fused", "PerStep"],
+            title="Stages",
+            description="How steps become pods; what the pipeline says if empty.",
+        ),
+        "rerun": Param(
+            False,
+            type="boolean",
+            title="Run again",
+            description="Look at every step again; what nothing has changed for is reused.",
+        ),
+        "rerun_from": forms.steps("Run again from", "These steps run although nothing has changed for them."),
+    },
+    **forms.common(SETTINGS, "star"),
+)
+def plato_sas_star() -> None:
+    StarProcessingOperator(
+        task_id="star",
+        star="{{ params.star }}",
+        campaign="{{ params.campaign }}",
+        pipeline="{{ params.pipeline }}",
+        namespace="{{ params.namespace or '' }}",
+        previous_campaign="{{ previous_campaign(params.campaign, params.previous_campaign) }}",
+        parameters="{{ (params.parameters or {}) | tojson }}",
+        inputs="{{ (params.inputs or {}) | tojson }}",
+        priority="{{ params.priority }}",
+        stages="{{ params.stages }}",
+        rerun="{{ params.rerun }}",
+        rerun_from="{{ params.rerun_from | tojson }}",
+        **forms.star_tasks(SETTINGS),
+    )
+
+
+plato_sas_star()
