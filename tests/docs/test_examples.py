@@ -16,10 +16,12 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from astropy.table import Table
 
-from plato_sas.api import ScienceModule, ScienceModuleSpec, StarPipeline, StarProcessing
+from plato_sas.api import ScienceModule, ScienceModuleSpec, StarCatalogue, StarPipeline, StarProcessing
 from plato_sas.plan.acceptance import problems
 from plato_sas.plan.graph import build_graph
+from plato_sas.plan.tables import table_problems
 from plato_sas.stager.description import FactDescription, OutputDescription, PublishOrder, Stage, StepDescription
 from plato_sas.stager.publish import publish
 from plato_sas.stager.record import AttemptRecord
@@ -30,7 +32,7 @@ from sas_products.scalar import write_scalars
 Fenced = Callable[[str, str], list[str]]
 Document = dict[str, Any]
 
-_KINDS = {"ScienceModule": ScienceModule, "StarPipeline": StarPipeline, "StarProcessing": StarProcessing}
+_KINDS = {kind.__name__: kind for kind in (ScienceModule, StarPipeline, StarProcessing, StarCatalogue)}
 _AUTHOR, _SCIENTIST, _AIRFLOW = (f"docs/guides/{one}-guide.md" for one in ("module-author", "scientist", "airflow"))
 _CURVE = "IDP_SAS_VARLC_BINNED"
 
@@ -60,7 +62,7 @@ def test_resources_fit_the_models(documents: Mapping[str, str], fenced: Fenced) 
         _KINDS[content["kind"]].model_validate(content)
 
 
-def test_pipelines_are_sound_and_stars_fit_theirs(
+def test_pipelines_are_sound_and_stars_and_catalogues_fit_theirs(
     repository: Path, documents: Mapping[str, str], fenced: Fenced
 ) -> None:
     modules = catalogue(repository, documents, fenced)
@@ -73,6 +75,12 @@ def test_pipelines_are_sound_and_stars_fit_theirs(
         if content["kind"] == "StarProcessing":
             star = StarProcessing.model_validate(content)
             assert problems(star.spec, graphs[star.spec.pipeline]) == []
+    catalogues = [yaml.safe_load(path.read_text()) for path in repository.glob("manifests/catalogues/*.yaml")]
+    assert len(catalogues) == len(stored), "each pipeline has its tables"
+    for content in (*found, *catalogues):
+        if content["kind"] == "StarCatalogue":
+            spec = StarCatalogue.model_validate(content).spec
+            assert table_problems(spec, graphs[spec.pipeline]) == []
 
 
 # The module of the author's guide.
@@ -165,7 +173,7 @@ def test_the_run_by_hand_sets_what_the_contract_does(documents: Mapping[str, str
 @pytest.fixture
 def snippets(fenced: Fenced) -> Document:
     """The functions that the guide defines."""
-    reading, _, walking = fenced(_SCIENTIST, "python")
+    reading, _, _, walking = fenced(_SCIENTIST, "python")
     space: Document = {}
     for block in (reading, walking):
         exec(compile(block, _SCIENTIST, "exec"), space)
@@ -199,6 +207,17 @@ def test_origins_are_found_through_the_manifests(snippets: Document, tmp_path: P
     published(tmp_path, "msap1", "IDP_SAS_AARPSD", {"DP1_LC_MERGED": curve})
     published(tmp_path, "msap3-03", "DP3_SAS_NU_MAX", {"IDP_SAS_AARPSD": made})
     assert list(snippets["origins"](tmp_path, "q1/s-1/msap3-03")) == [f"s-1/DP1_LC_MERGED.h5 {'0' * 64}"]
+
+
+def test_a_catalogue_is_read_as_the_guide_says(fenced: Fenced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = [one for one in fenced(_SCIENTIST, "python") if ".catalogues" in one]
+    path = next(Path(found) for found in re.findall(r'"(\.local/[^"]+)"', block)) / "DP5.fits"
+    path.parent.mkdir(parents=True)
+    Table({"star": ["a", "b"], "mass": np.array([np.nan, 1.25])}).write(path)
+    space: Document = {}
+    exec(compile(block, _SCIENTIST, "exec"), space)
+    assert list(space["measured"]["star"]) == ["b"]
 
 
 def test_the_products_of_the_table_are_those_of_the_catalogue(repository: Path, documents: Mapping[str, str]) -> None:

@@ -3,13 +3,18 @@
 import re
 from collections.abc import Mapping
 
+from plato_sas.api import CatalogueTable, StarCatalogueSpec
+from plato_sas.collector import tree
+from plato_sas.collector.values import MAX_STRING
 from plato_sas.controller.settings import Settings
-from plato_sas.jobs import builder
+from plato_sas.jobs import builder, shell
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.plan import compose, retries, status
 from plato_sas.plan.attempts import POD_EXPECTED_SECONDS
+from plato_sas.plan.catalogue import TEMPORARY_RETRIES
 from plato_sas.plan.decide import MAX_STEPS_PER_STAGE
 from plato_sas.plan.ledger import MAX_MESSAGE
+from plato_sas.plan.tables import MAX_ORDER
 from plato_sas.plan.timeouts import START_SECONDS
 from plato_sas.stager import messages
 
@@ -56,7 +61,20 @@ def test_limits(documents: Mapping[str, str]) -> None:
 
 def test_times(documents: Mapping[str, str]) -> None:
     assert f"and {builder._STAGER_SECONDS} s for stage-in and publish" in part(documents, "4.5")
-    assert f"after {builder._GRACE_SECONDS} s SIGKILL" in part(documents, "4.5")
+    assert f"after {shell._GRACE_SECONDS} s SIGKILL" in part(documents, "4.5")
     assert f"cannot begin for {START_SECONDS:.0f} s" in part(documents, "5.3")
     assert f"no pod for {POD_EXPECTED_SECONDS:.0f} s" in part(documents, "5.3")
     assert f"every {('zero', 'one', 'two')[Settings.status_interval]} seconds at most" in part(documents, "3.1")
+
+
+def test_catalogues(documents: Mapping[str, str]) -> None:
+    table = CatalogueTable.model_json_schema()["properties"]["columns"]
+    tables, stars = (StarCatalogueSpec.model_json_schema()["properties"][name] for name in ("tables", "stars"))
+    limits = part(documents, "9")
+    assert f"{tables['maxItems']} tables of {table['maxItems']} columns; {MAX_ORDER >> 10} KiB" in limits
+    assert f"{stars['anyOf'][0]['maxItems']:,} chosen stars" in limits
+    assert f"at most {tree._LARGEST >> 20} MiB;" in part(documents, "4.10")
+    assert f"at most {MAX_STRING} characters" in part(documents, "4.10")
+    told = {3: "three", 5: "five"}
+    assert f"{told[TEMPORARY_RETRIES]} of `Temporary`" in part(documents, "5.6")
+    assert f"{told[retries.INFRASTRUCTURE_RETRIES]} of `Infrastructure`" in part(documents, "5.6")

@@ -18,7 +18,7 @@ _OTHER = {
     "Accept", "Active", "Authorization", "Background", "BearerToken", "Complete", "ControllerRevision", "Default",
     "DisruptionTarget", "Event", "Excerpt", "Failed", "FallbackToLogsOnError", "False", "IfNotPresent", "Job",
     "Lease", "Mi", "Never", "Normal", "OnRootMismatch", "Pod", "PodScheduled", "RuntimeDefault", "ScienceModule",
-    "StarPipeline", "StarProcessing", "StartError", "True", "Warning",
+    "StarCatalogue", "StarPipeline", "StarProcessing", "StartError", "True", "Warning",
 }  # fmt: skip
 # Kubernetes' own, which reach the status as they are.
 _OF_KUBERNETES = {"Unschedulable"}
