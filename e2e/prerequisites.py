@@ -49,6 +49,8 @@ class Prerequisite:
 
 PREREQUISITES = (
     Prerequisite("python3-venv", "the project's virtual environment", virtual_environments),
+    Prerequisite("chromium", "the test of Airflow's pages", program("chromium")),
+    Prerequisite("chromium-driver", "the test of Airflow's pages", program("chromedriver")),
     Prerequisite("buildah", "building images from their Dockerfiles", program("buildah")),
     Prerequisite("mmdebstrap", "making the base image that cannot be pulled", program("mmdebstrap")),
     Prerequisite("containerd", "running containers", program("containerd", "ctr", "containerd-shim-runc-v2"), "local"),
