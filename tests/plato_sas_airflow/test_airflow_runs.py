@@ -40,17 +40,17 @@ def event(**extra: Any) -> SimpleNamespace:
 
 
 def test_a_form_becomes_a_request() -> None:
-    asked = quarter_request(FORM, {}, "/work/run")
+    asked = quarter_request(FORM, {}, "/store/run")
     assert asked["previous_campaign"] == "Q4"
     assert asked["parameters"] == {"msap3-03": {"snr_min": "4.5"}}
     assert asked["namespace"] == ""
-    assert asked["folder"] == "/work/run"
+    assert asked["folder"] == "/store/run"
     json.dumps(asked)
 
 
 def test_an_asset_event_lays_its_extras_over_the_form() -> None:
     events = {"targets": [event(), event(campaign="Q7", target_list="s3://x/q7.fits")]}
-    asked = quarter_request(FORM, events, "/work/run")
+    asked = quarter_request(FORM, events, "/store/run")
     assert (asked["campaign"], asked["target_list"], asked["previous_campaign"]) == ("Q7", "s3://x/q7.fits", "Q6")
 
 
@@ -66,7 +66,7 @@ def test_an_asset_event_lays_its_extras_over_the_form() -> None:
 )
 def test_a_request_that_cannot_be_right_is_named(changes: Any, events: Any, message: str) -> None:
     with pytest.raises(AirflowFailException, match=message):
-        quarter_request({**FORM, **changes}, events, "/work/run")
+        quarter_request({**FORM, **changes}, events, "/store/run")
 
 
 def test_a_list_becomes_the_arguments_of_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,7 +108,7 @@ def test_a_campaigns_asset_is_told_the_counts() -> None:
     alias = SimpleNamespace(add=lambda asset, extra: added.append((asset, extra)))
     results = [{"total": 3, "succeeded": 2, "failed": 1}, {"total": 1, "succeeded": 1, "failed": 0}]
     catalogue = {"name": "q5-sas-demo", "tables": [{"name": "DP3", "files": [{"path": "Q5/.catalogues/x/DP3.fits"}]}]}
-    told = announce_campaign({**FORM, "folder": "/work/run"}, results, catalogue, {all_campaigns(): alias})
+    told = announce_campaign({**FORM, "folder": "/store/run"}, results, catalogue, {all_campaigns(): alias})
     assert (told["batches"], told["total"], told["succeeded"], told["failed"]) == (2, 4, 3, 1)
     assert told["files"] == ["Q5/.catalogues/x/DP3.fits"]
     assert added == [(campaign_asset("Q5"), told)]
