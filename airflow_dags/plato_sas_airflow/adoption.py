@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from plato_sas.api import DesiredState, StarState
 from plato_sas_airflow.batch import BATCH_LABEL, RERUN_ANNOTATION, Batch, Resource
-from plato_sas_airflow.states import final_state
+from plato_sas_airflow.states import final_state, last_rerun
 
 _IMMUTABLE = ("star", "campaign", "pipeline")
 _WORK = ("pipeline", "parameters", "inputs", "previousCampaign")
@@ -150,7 +150,7 @@ def to_rerun(
     Server-side apply would leave what others have set beside it: a parameter, or the steps of their rerun.
     """
     spec = {key: wanted["spec"].get(key) for key in _WORK if wanted["spec"].get(key) != existing["spec"].get(key)}
-    spec["rerun"] = {"id": _last_rerun(existing) + 1, **rerun}
+    spec["rerun"] = {"id": last_rerun(existing) + 1, **rerun}
     if existing["spec"].get("desiredState") == DesiredState.CANCEL:
         spec["desiredState"] = DesiredState.RUN.value
     patch = [_set(f"/spec/{key}", value) for key, value in spec.items() if value is not None]
@@ -171,8 +171,3 @@ def pointer(key: str) -> str:
 
 def _set(path: str, value: object) -> dict[str, Any]:
     return {"op": "add", "path": path, "value": value}
-
-
-def _last_rerun(existing: Resource) -> int:
-    asked = (existing["spec"].get("rerun") or {}).get("id", 0)
-    return max(int(asked), int((existing.get("status") or {}).get("rerun") or 0))

@@ -10,7 +10,7 @@ from plato_sas.api import API_VERSION, GROUP, DesiredState, StarProcessing
 from plato_sas_airflow.checking import problems
 from plato_sas_airflow.errors import BatchError, listed
 from plato_sas_airflow.stars import Star
-from plato_sas_airflow.values import Parameters
+from plato_sas_airflow.values import Parameters, overlaid
 
 BATCH_LABEL = f"{GROUP}/batch"
 STAR_LABEL = f"{GROUP}/star"
@@ -110,12 +110,7 @@ class Batch:
 
     def parameters_of(self, star: Star) -> Parameters:
         """The batch's parameters, overridden by the star's own."""
-        if not star.parameters:
-            return self.parameters
-        merged = {step: dict(values) for step, values in self.parameters.items()}
-        for step, values in star.parameters.items():
-            merged[step] = {**merged.get(step, {}), **values}
-        return merged
+        return overlaid(self.parameters, star.parameters) if star.parameters else self.parameters
 
     def named(self) -> dict[str, Star]:
         """Resource name to star with what is its own. Raises BatchError if two stars would share a name."""

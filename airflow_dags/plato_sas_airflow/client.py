@@ -45,6 +45,9 @@ class StarProcessingClient:
     :param window: how many requests may be under way at once.
     """
 
+    plural = PLURAL
+    """Of the resources that the requests are about."""
+
     def __init__(self, connection: ApiClient, window: int = WINDOW, persistence_seconds: float | None = None) -> None:
         self._api = CustomObjectsApi(connection)
         self._window = window
@@ -54,7 +57,7 @@ class StarProcessingClient:
         """A resource, or None if there is none of that name."""
         try:
             found: Resource = await self._persistently(
-                lambda: self._api.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name)
+                lambda: self._api.get_namespaced_custom_object(GROUP, VERSION, namespace, self.plural, name)
             )
         except ApiException as error:
             if error.status == 404:
@@ -98,7 +101,7 @@ class StarProcessingClient:
             GROUP,
             VERSION,
             namespace,
-            PLURAL,
+            self.plural,
             label_selector=selector,
             field_selector=fields,
             limit=_PAGE,
@@ -144,7 +147,7 @@ class StarProcessingClient:
                 GROUP,
                 VERSION,
                 namespace,
-                PLURAL,
+                self.plural,
                 label_selector=selector,
                 field_selector=fields,
                 resource_version=resource_version,
@@ -169,7 +172,7 @@ class StarProcessingClient:
                 GROUP,
                 VERSION,
                 metadata["namespace"],
-                PLURAL,
+                self.plural,
                 metadata["name"],
                 body,
                 field_manager=FIELD_MANAGER,
@@ -182,7 +185,7 @@ class StarProcessingClient:
         """A JSON patch. Raises ApiException, with status 422 where a test of the patch fails."""
         await self._persistently(
             lambda: self._api.patch_namespaced_custom_object(
-                GROUP, VERSION, namespace, PLURAL, name, operations, field_manager=FIELD_MANAGER, **_JSON_PATCH
+                GROUP, VERSION, namespace, self.plural, name, operations, field_manager=FIELD_MANAGER, **_JSON_PATCH
             )
         )
 

@@ -7,14 +7,13 @@ so the selection is widened by that batch's label. The first is a failure, and n
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from plato_sas_airflow.adoption import same_work
 from plato_sas_airflow.batch import BATCH_LABEL, Batch, Resource
 from plato_sas_airflow.client import StarProcessingClient
 from plato_sas_airflow.progress import BatchProgress
 from plato_sas_airflow.results import MAX_REPORTED, BatchResult, StarFailure
-from plato_sas_airflow.watching import WATCH_SECONDS, Log, Observer, Watcher
+from plato_sas_airflow.watching import WATCH_SECONDS, Log, Observer, Watcher, until_first
 
 _UNCHANGED_REPORTS = 20
 """Counts that have not changed are reported so many times less often."""
@@ -64,17 +63,7 @@ class BatchFollower(Observer):
         `resource_version`: watch from here instead of listing first.
         Raises ApiException when the server keeps refusing for another reason than being busy.
         """
-        watching = asyncio.create_task(self._watcher.run(resource_version))
-        ticking = asyncio.create_task(self._tick())
-        try:
-            ended, _ = await asyncio.wait((watching, ticking), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
-        finally:
-            for task in (watching, ticking):
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task
+        await until_first(self._watcher.run(resource_version), self._tick(), seconds=seconds)
         self._log.info("%s", self.progress.summary(self._clock()))
         return self.progress.result()
 

@@ -16,7 +16,7 @@ from plato_sas_airflow.errors import BatchError, listed
 from plato_sas_airflow.stars import star_spec
 from plato_sas_airflow.states import final_state
 from plato_sas_airflow.targets.planning import PlannedBatch
-from plato_sas_airflow.values import Parameters
+from plato_sas_airflow.values import Parameters, overlaid
 
 UNDER_WAY = "under way"
 # Of a StarProcessing's spec, and what the operators call them.
@@ -112,7 +112,7 @@ def groups(selection: Selection, changed: Parameters, previous_campaign: str) ->
     same: dict[str, tuple[dict[str, Any], list[Present]]] = {}
     for one in selection.resources:
         arguments = {own: one.spec[key] for key, own in _KEPT.items() if one.spec.get(key)}
-        arguments["parameters"] = merged(one.spec.get("parameters") or {}, changed)
+        arguments["parameters"] = overlaid(one.spec.get("parameters") or {}, changed)
         same.setdefault(json.dumps(arguments, sort_keys=True), (arguments, []))[1].append(one)
     made = []
     for arguments, members in same.values():
@@ -123,14 +123,6 @@ def groups(selection: Selection, changed: Parameters, previous_campaign: str) ->
     if selection.others:
         fresh = {"parameters": changed, **({"previous_campaign": previous_campaign} if previous_campaign else {})}
         made.append(Group(fresh, stars=selection.others))
-    return made
-
-
-def merged(own: Mapping[str, Mapping[str, Any]], changed: Parameters) -> dict[str, dict[str, Any]]:
-    """A star's parameters with others laid over them."""
-    made = {step: dict(values) for step, values in own.items()}
-    for step, values in changed.items():
-        made[step] = {**made.get(step, {}), **values}
     return made
 
 

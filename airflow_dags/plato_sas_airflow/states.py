@@ -1,4 +1,4 @@
-"""What a StarProcessing's status says for certain. Pure."""
+"""What the status of a resource, and of a StarProcessing above all, says for certain. Pure."""
 
 from plato_sas.api import StarState
 from plato_sas_airflow.batch import Resource
@@ -10,19 +10,41 @@ def final_state(resource: Resource) -> StarState | None:
     It belongs to it when `status.observedGeneration` is the resource's generation, and the rerun that the spec asks
     for was taken up. A star that is not accepted, and would run if it were, is `Rejected`, also where it ran before.
     """
-    status = resource.get("status") or {}
-    if status.get("observedGeneration") != resource["metadata"].get("generation"):
+    if not is_observed(resource):
         return None
     try:
-        state = StarState(status.get("state", ""))
+        state = StarState((resource.get("status") or {}).get("state", ""))
     except ValueError:  # none yet, or one that a newer operator writes
         return None
-    asked = (resource["spec"].get("rerun") or {}).get("id", 0)
-    if state.ended and asked <= (status.get("rerun") or 0):
+    if state.ended and is_taken_up(resource):
         return state
     if state is StarState.REJECTED or condition(resource, "Accepted").get("status") == "False":
         return StarState.REJECTED
     return None
+
+
+def asked_rerun(resource: Resource) -> int:
+    """The rerun that the spec asks for, 0 for none."""
+    return int((resource["spec"].get("rerun") or {}).get("id", 0))
+
+
+def last_rerun(resource: Resource) -> int:
+    """The last rerun that was asked for or taken up; the next one has a higher number."""
+    return max(asked_rerun(resource), _taken_up(resource))
+
+
+def is_observed(resource: Resource) -> bool:
+    """The status was written for the present spec."""
+    return bool((resource.get("status") or {}).get("observedGeneration") == resource["metadata"].get("generation"))
+
+
+def is_taken_up(resource: Resource) -> bool:
+    """The rerun that the spec asks for, if any, was taken up."""
+    return asked_rerun(resource) <= _taken_up(resource)
+
+
+def _taken_up(resource: Resource) -> int:
+    return int((resource.get("status") or {}).get("rerun") or 0)
 
 
 def condition(resource: Resource, kind: str) -> dict[str, str]:
@@ -33,9 +55,7 @@ def condition(resource: Resource, kind: str) -> dict[str, str]:
 
 def step_state(resource: Resource, step: str) -> str | None:
     """A step's state that belongs to the present spec, or None."""
-    status = resource.get("status") or {}
-    asked = (resource["spec"].get("rerun") or {}).get("id", 0)
-    observed = status.get("observedGeneration") == resource["metadata"].get("generation")
-    if not observed or asked > (status.get("rerun") or 0):
+    if not (is_observed(resource) and is_taken_up(resource)):
         return None
-    return next((one.get("state") for one in status.get("steps") or [] if one.get("name") == step), None)
+    steps = (resource.get("status") or {}).get("steps") or []
+    return next((one.get("state") for one in steps if one.get("name") == step), None)

@@ -95,6 +95,14 @@ def names_of(field: str, value: object) -> list[str]:
     return [text_of(field, one) for one in found]
 
 
+def overlaid(parameters: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]) -> Parameters:
+    """Parameters with others laid over them, step by step and name by name."""
+    made = {step: dict(values) for step, values in parameters.items()}
+    for step, values in others.items():
+        made[step] = {**made.get(step, {}), **values}
+    return made
+
+
 def parameters_of(field: str, value: object) -> Parameters:
     """Per step, values of its module's parameters; or the JSON text of that. Raises BatchError.
 

@@ -5,11 +5,12 @@ ends. When the server does not remember it (410), list anew. While the server is
 long as it takes: the caller's own deadline is the bound.
 """
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import aclosing
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing, suppress
+from typing import Any, Protocol
 
 from kubernetes_asyncio.client.exceptions import ApiException
 
@@ -27,6 +28,20 @@ class Log(Protocol):
     def info(self, message: str, /, *args: object) -> object: ...
     def warning(self, message: str, /, *args: object) -> object: ...
     def error(self, message: str, /, *args: object) -> object: ...
+
+
+async def until_first(*works: Coroutine[Any, Any, None], seconds: float | None) -> None:
+    """Until one of them ends, or `seconds` have passed; the others are cancelled. Raises what the one raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        ended, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
 
 
 class Observer(ABC):

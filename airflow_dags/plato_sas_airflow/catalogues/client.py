@@ -1,8 +1,5 @@
 """StarCatalogue resources over one asynchronous connection."""
 
-from typing import Any
-
-from kubernetes_asyncio.client import ApiClient, CustomObjectsApi
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from plato_sas_airflow.batch import Resource
@@ -14,49 +11,10 @@ PLURAL = "starcatalogues"
 _ATTEMPTS = 8
 
 
-class _CatalogueApi(CustomObjectsApi):
-    """The requests of a StarProcessingClient, of the other kind."""
-
-    def get_namespaced_custom_object(
-        self,
-        group: str,
-        version: str,
-        namespace: str,
-        plural: str,  # noqa: ARG002
-        name: str,
-        **options: Any,
-    ) -> Any:
-        return super().get_namespaced_custom_object(group, version, namespace, PLURAL, name, **options)
-
-    def list_namespaced_custom_object(
-        self,
-        group: str,
-        version: str,
-        namespace: str,
-        plural: str,  # noqa: ARG002
-        **options: Any,
-    ) -> Any:
-        return super().list_namespaced_custom_object(group, version, namespace, PLURAL, **options)
-
-    def patch_namespaced_custom_object(
-        self,
-        group: str,
-        version: str,
-        namespace: str,
-        plural: str,  # noqa: ARG002
-        name: str,
-        body: Any,
-        **options: Any,
-    ) -> Any:
-        return super().patch_namespaced_custom_object(group, version, namespace, PLURAL, name, body, **options)
-
-
 class StarCatalogueClient(StarProcessingClient):
     """Requests of one trigger or task; transient refusals are waited out as for StarProcessings."""
 
-    def __init__(self, connection: ApiClient) -> None:
-        super().__init__(connection)
-        self._api = _CatalogueApi(connection)
+    plural = PLURAL
 
     async def have(self, wanted: WantedCatalogue) -> Resource:
         """Create the catalogue, or have it made again; gives the resource as it then is.

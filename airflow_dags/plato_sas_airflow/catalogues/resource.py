@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from plato_sas.api import API_VERSION, CatalogueState, StarCatalogue, StarCatalogueSpec
 from plato_sas_airflow.batch import CAMPAIGN_LABEL, RERUN_ANNOTATION, TASK_ANNOTATION, Resource
 from plato_sas_airflow.errors import BatchError, listed
+from plato_sas_airflow.states import is_observed, is_taken_up, last_rerun
 
 DELETED = "Deleted"
 UNFINISHED = "Unfinished"
@@ -90,7 +91,7 @@ class WantedCatalogue:
             if (existing["metadata"].get("annotations") or {}).get(RERUN_ANNOTATION) == self.token:
                 return None
             metadata["resourceVersion"] = existing["metadata"]["resourceVersion"]
-            spec["rerun"] = {"id": _last_rerun(existing) + 1}
+            spec["rerun"] = {"id": last_rerun(existing) + 1}
         return {"apiVersion": API_VERSION, "kind": StarCatalogue.__name__, "metadata": metadata, "spec": spec}
 
     def _refuse(self, existing: Resource) -> None:
@@ -107,16 +108,15 @@ class WantedCatalogue:
 
 def final_state(resource: Resource) -> CatalogueState | None:
     """The final state of a catalogue, or None while it has none that belongs to its present spec."""
-    status = resource.get("status") or {}
-    if status.get("observedGeneration") != resource["metadata"].get("generation"):
+    if not is_observed(resource):
         return None
     try:
-        state = CatalogueState(status.get("state", ""))
+        state = CatalogueState((resource.get("status") or {}).get("state", ""))
     except ValueError:  # none yet, or one that a newer operator writes
         return None
     if state is CatalogueState.REJECTED:
         return state
-    return state if state.ended and _asked(resource) <= (status.get("rerun") or 0) else None
+    return state if state.ended and is_taken_up(resource) else None
 
 
 def summary(resource: Resource) -> dict[str, Any]:
@@ -124,14 +124,6 @@ def summary(resource: Resource) -> dict[str, Any]:
     status = resource.get("status") or {}
     kept = ("state", "message", "exitCode", "attempt", "stars", "tables", "startedAt", "finishedAt")
     return {"name": resource["metadata"]["name"], **{key: status[key] for key in kept if status.get(key) is not None}}
-
-
-def _asked(resource: Resource) -> int:
-    return int((resource["spec"].get("rerun") or {}).get("id", 0))
-
-
-def _last_rerun(existing: Resource) -> int:
-    return max(_asked(existing), int((existing.get("status") or {}).get("rerun") or 0))
 
 
 def _normal(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import Any
 
 from kubernetes_asyncio.client import ApiClient
@@ -11,7 +10,7 @@ from plato_sas.api import CatalogueState
 from plato_sas_airflow.batch import Resource
 from plato_sas_airflow.catalogues.client import StarCatalogueClient
 from plato_sas_airflow.catalogues.resource import DELETED, UNFINISHED, CatalogueRef, final_state, summary
-from plato_sas_airflow.watching import Log, Observer, Watcher
+from plato_sas_airflow.watching import Log, Observer, Watcher, until_first
 
 
 class CatalogueObserver(Observer):
@@ -80,18 +79,9 @@ async def wait_for_catalogue(
     observer = CatalogueObserver(catalogue, log)
     client = StarCatalogueClient(connection)
     fields = f"metadata.name={catalogue.name}"
-    watching = asyncio.create_task(Watcher(client, catalogue.namespace, observer, log, fields=fields).run())
-    expiring = asyncio.create_task(_rejection(observer, rejected_seconds))
+    watching = Watcher(client, catalogue.namespace, observer, log, fields=fields).run()
     seconds = None if deadline is None else max(0.0, deadline - time.time())
-    try:
-        ended, _ = await asyncio.wait((watching, expiring), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            task.result()
-    finally:
-        for task in (watching, expiring):
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+    await until_first(watching, _rejection(observer, rejected_seconds), seconds=seconds)
     return observer.end or observer.rejected or {"name": catalogue.name, "state": UNFINISHED}
 
 

@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas_airflow.adoption import RerunWish
-from plato_sas_airflow.batch import Batch, batch_id
+from plato_sas_airflow.batch import Batch
 from plato_sas_airflow.connection import DEFAULT_CONNECTION
 from plato_sas_airflow.errors import BatchError
+from plato_sas_airflow.failing import as_airflow
 from plato_sas_airflow.links.star_processing import CampaignLink
 from plato_sas_airflow.operators.arguments import check, check_stars, namespace_of
+from plato_sas_airflow.operators.task import id_of, map_index_of, token_of
 from plato_sas_airflow.results import BatchResult
 from plato_sas_airflow.star_files import read_stars
 from plato_sas_airflow.stars import Star, stars_of
@@ -200,10 +202,7 @@ class StarBatchOperator(BaseOperator):
             batch, wish = self.batch(context), self.rerun_wish(context)
             result = asyncio.run(self._process(batch, wish))
         except BatchError as error:
-            if error.passing:
-                raise AirflowException(str(error)) from error
-            # Another try would find the same.
-            raise AirflowFailException(str(error)) from error
+            raise as_airflow(error) from error
         except asyncio.CancelledError:
             raise AirflowFailException("killed; its unfinished stars were cancelled") from None
         if result is None:
@@ -230,9 +229,9 @@ class StarBatchOperator(BaseOperator):
     def batch(self, context: Context) -> Batch:
         """The batch of this task instance. Raises BatchError when it is not valid."""
         task = context["ti"]
-        map_index = _map_index(task)
+        map_index = map_index_of(task)
         return Batch(
-            id=batch_id(task.dag_id, task.run_id, task.task_id, map_index),
+            id=id_of(task),
             namespace=namespace_of(self),
             campaign=text_of("campaign", self.campaign),
             pipeline=text_of("pipeline", self.pipeline),
@@ -248,18 +247,11 @@ class StarBatchOperator(BaseOperator):
         )
 
     def rerun_wish(self, context: Context) -> RerunWish | None:
-        """What is to run again, with a token that is new after each clear and the same for all of Airflow's retries.
-
-        Airflow counts tries on, and raises `max_tries` by the tries before when a task is cleared.
-        """
+        """What is to run again."""
         steps = names_of("rerun_from", self.rerun_from)
         if not steps and not flag_of("rerun", self.rerun):
             return None
-        task = context["ti"]
-        cleared_after = max(0, task.max_tries - (self.retries or 0))
-        return RerunWish(
-            f"{batch_id(task.dag_id, task.run_id, task.task_id, _map_index(task))}/{cleared_after}", tuple(steps)
-        )
+        return RerunWish(token_of(context["ti"], self.retries), tuple(steps))
 
     def _waiting(self) -> Waiting:
         path = optional_text("failed_stars_path", self.failed_stars_path)
@@ -293,7 +285,3 @@ class StarBatchOperator(BaseOperator):
             return content
         context["ti"].xcom_push(key="return_value", value=content)
         raise StarsFailed(result.text())
-
-
-def _map_index(task: Any) -> int:
-    return -1 if task.map_index is None else int(task.map_index)

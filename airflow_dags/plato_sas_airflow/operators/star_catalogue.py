@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas.api import CatalogueState
-from plato_sas_airflow.batch import Resource, batch_id
+from plato_sas_airflow.batch import Resource
 from plato_sas_airflow.catalogues.resource import (
     DELETED,
     UNFINISHED,
@@ -23,8 +23,10 @@ from plato_sas_airflow.catalogues.resource import (
 )
 from plato_sas_airflow.connection import DEFAULT_CONNECTION
 from plato_sas_airflow.errors import BatchError
+from plato_sas_airflow.failing import as_airflow
 from plato_sas_airflow.links.star_processing import CampaignLink
 from plato_sas_airflow.operators.arguments import is_known, namespace_of
+from plato_sas_airflow.operators.task import token_of
 from plato_sas_airflow.values import decoded, names_of, optional_text, text_of
 
 
@@ -122,14 +124,11 @@ class StarCatalogueOperator(BaseOperator):
         """What this task wants to have made. Raises BatchError."""
         task = context["ti"]
         spec = self.spec()
-        map_index = -1 if task.map_index is None else int(task.map_index)
-        # Airflow counts tries on, and raises max_tries by the tries before when a task is cleared.
-        cleared_after = max(0, task.max_tries - (self.retries or 0))
         return WantedCatalogue(
             name=optional_text("name", self.name) or catalogue_name(spec["campaign"], spec["pipeline"]),
             namespace=namespace_of(self),
             spec=spec,
-            token=f"{batch_id(task.dag_id, task.run_id, task.task_id, map_index)}/{cleared_after}",
+            token=token_of(task, self.retries),
             origin=f"{task.dag_id}/{task.run_id}/{task.task_id}",
         )
 
@@ -154,10 +153,7 @@ class StarCatalogueOperator(BaseOperator):
                 end = asyncio.run(self._wait(catalogue, deadline, rejected_seconds))
                 return self._conclude(context, end)
         except BatchError as error:
-            if error.passing:
-                raise AirflowException(str(error)) from error
-            # Another try would find the same.
-            raise AirflowFailException(str(error)) from error
+            raise as_airflow(error) from error
         from plato_sas_airflow.triggers.star_catalogue import StarCatalogueTrigger
 
         trigger = StarCatalogueTrigger(catalogue.serialize(), self.kubernetes_conn_id, deadline, rejected_seconds)

@@ -13,7 +13,7 @@ from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.runs.final import final
 from plato_sas_airflow.runs.lists import required_campaign, validated_list, work_folder
-from plato_sas_airflow.runs.quarter import failed_stars_path
+from plato_sas_airflow.runs.quarter import batch_arguments
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.star_files import read_stars
 from plato_sas_airflow.targets.files import write_batches
@@ -44,10 +44,7 @@ def plan_arrivals(settings: Settings, params: Mapping[str, Any], folder: str) ->
     ready = set(seen.ready)
     batches = plan((one for one in waiting if one.star in ready), int(params["batch_size"]), settings.max_batches)
     paths = write_batches(folder, batches)
-    return [
-        {"stars_file": path, "priority": batch.priority, "failed_stars_path": failed_stars_path(path)}
-        for batch, path in zip(batches, paths, strict=True)
-    ]
+    return batch_arguments(batches, paths)
 
 
 def remember_arrivals(

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-
 from plato_sas_airflow.errors import BatchError
+from plato_sas_airflow.failing import as_airflow
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,7 +19,6 @@ def final(call: Callable[P, T]) -> Callable[P, T]:
         try:
             return call(*args, **kwargs)
         except BatchError as error:
-            kind = AirflowException if error.passing else AirflowFailException
-            raise kind(str(error)) from error
+            raise as_airflow(error) from error
 
     return told
