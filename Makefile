@@ -24,7 +24,7 @@ test: lint cluster load schemas ## Set everything up, then pass every test
 	$(PYTHON) -m pytest
 
 .PHONY: chaos
-chaos: cluster load ## Inject every fault and judge what becomes of the stars (about an hour)
+chaos: cluster load ## Inject every fault and judge what becomes of the stars (about half an hour)
 	$(PYTHON) -m e2e.chaos
 
 .PHONY: bench

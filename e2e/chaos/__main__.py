@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from e2e.chaos.arena import ArenaError, close_arena, open_arena
+from e2e.chaos.arena import STATE, ArenaError, close_arena, open_arena
 from e2e.chaos.faults import FAULTS
-from e2e.chaos.report import Row, text, write_document
+from e2e.chaos.report import Row, read_full, text, write_document
 from e2e.chaos.suite import run
 from e2e.cluster import ClusterError
 from e2e.kubernetes import CommandFailed
@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("faults", nargs="*", metavar="FAULT", help="only these (default: all)")
     parser.add_argument("--short", action="store_true", help="fewer stars and fewer injections, in some minutes")
     parser.add_argument(
-        "--keep-document", action="store_true", help="do not write the table of a full run into docs/chaos.md"
+        "--keep-document", action="store_true", help="do not write the full form's results into docs/chaos.md"
     )
     return parser
 
@@ -57,10 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; everything that was changed has been taken back", file=sys.stderr)
         return 130
     print(f"\n{text(rows)}")
-    if not options.short and not options.faults and not options.keep_document:
-        write_document(rows, _DOCUMENT)
-        print(f"\nwritten to {_DOCUMENT.relative_to(REPOSITORY)}")
+    if not options.short and not options.keep_document:
+        _write_document()
     return 0 if rows and all(row.held for row in rows) else 1
+
+
+def _write_document() -> None:
+    rows, lacking = read_full([row for fault in FAULTS.values() for row in fault.rows], STATE)
+    name = _DOCUMENT.relative_to(REPOSITORY)
+    if lacking:
+        print(f"\n{name} stays as it is: no full form has been run of {', '.join(lacking)}")
+        return
+    write_document(rows, _DOCUMENT)
+    print(f"\nwritten to {name}")
 
 
 def _tell(row: Row) -> None:

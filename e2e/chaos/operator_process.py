@@ -15,10 +15,18 @@ from pathlib import Path
 
 import yaml
 
+from e2e.cluster.storage import OWNER
+
 _READY_SECONDS = 60
 _STOP_SECONDS = 15
 _PAUSE_SECONDS = 0.2
 _TAIL = 15
+# The user of the modules' pods, as in the chart: what it makes on the volume must be of use to them. The project's own
+# files may be readable for their owner only.
+_AS_MODULES = (
+    *("setpriv", "--pdeathsig", "KILL", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"),
+    *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
+)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -174,7 +182,7 @@ class OperatorProcess:
         }
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "plato_sas.controller"],
+                [*_AS_MODULES, sys.executable, "-m", "plato_sas.controller"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

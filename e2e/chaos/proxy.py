@@ -178,9 +178,13 @@ class FaultProxy:
             return response
 
     async def _copy(self, answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
+        """Whole events: the API server, too, ends a stream between two of them."""
+        rest = b""
         async for chunk in answer.content.iter_any():
             await self._flowing.wait()
-            await response.write(chunk)
+            events, newline, rest = (rest + chunk).rpartition(b"\n")
+            if newline:
+                await response.write(events + newline)
 
 
 def _is_watch(received: web.Request) -> bool:

@@ -120,6 +120,7 @@ async def test_a_watch_flows_and_ends_as_told(
     async with client.get(f"{PATH}?watch={spelling}") as answer:
         upstream.events.put_nowait(b'{"type":"ADDED"}\n')
         assert await answer.content.readline() == b'{"type":"ADDED"}\n'
+        upstream.events.put_nowait(b'{"type":"MODI')  # streams end between two events
         assert proxy.cut(how) == 1
         if how is Cut.ABORTED:
             with pytest.raises(aiohttp.ClientError):

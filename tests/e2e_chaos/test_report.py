@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from e2e.chaos.judge import Rule, Violation
-from e2e.chaos.report import Row, text, write_document, write_json
+from e2e.chaos.report import Row, read_full, text, write_document, write_json
 
 HELD = Row("etcd-restarted", "etcd is restarted", 3, 8, 40.0)
 BROKEN = Row("node-gone", "gone", 1, 8, 60.0, violations=(Violation(Rule.ONCE, "s/a", "twice"),))
@@ -40,8 +40,16 @@ def test_the_document_changes_between_its_markers_only(tmp_path: Path) -> None:
     assert written.startswith("before\n")
     assert written.endswith("end -->\nafter\n")
     assert "old" not in written
-    assert "| `etcd-restarted` | etcd is restarted | 3 | 8 | held |" in written
+    assert f"| `etcd-restarted` | etcd is restarted | 3 | 8 | held | {HELD.at[:16]} |" in written
     assert "1 of 2 held; 4 faults injected" in written
     document.write_text("no markers")
     with pytest.raises(ValueError, match="markers"):
         write_document([HELD], document)
+
+
+def test_the_document_takes_the_latest_full_form_of_each_fault(tmp_path: Path) -> None:
+    write_json(HELD, tmp_path, short=False)
+    write_json(BROKEN, tmp_path, short=False)
+    write_json(STUCK, tmp_path, short=True)
+    names = [HELD.fault, STUCK.fault, BROKEN.fault, NEVER.fault]
+    assert read_full(names, tmp_path) == ([HELD, BROKEN], [STUCK.fault, NEVER.fault])

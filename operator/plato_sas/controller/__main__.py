@@ -24,8 +24,12 @@ from plato_sas.controller.settings import SettingInvalid, Settings
 logger = logging.getLogger(__name__)
 
 
+class WatchesEnded(Exception):
+    """The operator no longer hears of anything."""
+
+
 async def run(settings: Settings) -> None:
-    """Wait for the Lease, list everything, work; until a signal. Raises LeaseLost."""
+    """Wait for the Lease, list everything, work; until a signal. Raises LeaseLost, WatchesEnded."""
     stop = asyncio.Event()
     _on_signals(stop)
     health = Health()
@@ -73,7 +77,9 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
         _on_signals(stop)
         await stop.wait()
 
-    await _first(watches, operator.run(), ended())
+    if await _first(watches, operator.run(), ended()) and not stop.is_set():
+        # kopf has logged why, and raises nothing. A new process lists everything again.
+        raise WatchesEnded("the watches have ended although nobody asked for it: this process ends")
 
 
 async def _first(*works: Coroutine[Any, Any, Any]) -> bool:
@@ -119,7 +125,11 @@ def main() -> int:
         print(f"plato-sas-operator: {error}", file=sys.stderr)
         return 2
     start_http_server(settings.metrics_port)
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except WatchesEnded as error:
+        logger.critical("%s", error)
+        return 1
     return 0
 
 
