@@ -32,6 +32,11 @@ def cni_plugins() -> bool:
     return any(all((folder / name).exists() for name in wanted) for folder in folders)
 
 
+def postgres_server() -> bool:
+    """Debian keeps its programs out of the path."""
+    return any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
 def virtual_environments() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("venv", "ensurepip"))
 
@@ -51,6 +56,7 @@ PREREQUISITES = (
     Prerequisite("python3-venv", "the project's virtual environment", virtual_environments),
     Prerequisite("chromium", "the test of Airflow's pages", program("chromium")),
     Prerequisite("chromium-driver", "the test of Airflow's pages", program("chromedriver")),
+    Prerequisite("postgresql", "Airflow's database in the test of a whole quarter", postgres_server),
     Prerequisite("buildah", "building images from their Dockerfiles", program("buildah")),
     Prerequisite("mmdebstrap", "making the base image that cannot be pulled", program("mmdebstrap")),
     Prerequisite("containerd", "running containers", program("containerd", "ctr", "containerd-shim-runc-v2"), "local"),

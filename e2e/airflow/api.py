@@ -11,6 +11,7 @@ import httpx
 
 _FINAL = ("success", "failed")
 _POLL_SECONDS = 1.0
+_PAGE = 100  # the most that Airflow gives
 Json = dict[str, Any]
 
 
@@ -87,9 +88,26 @@ class AirflowApi:
         return self._json("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        found: list[Json] = self._json("GET", path)["task_instances"]
-        return found
+        """All of a run, page by page."""
+        found: list[Json] = []
+        while True:
+            query = f"limit={_PAGE}&offset={len(found)}&order_by=id"
+            page = self._json("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances?{query}")
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
+
+    def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
+        """Mark a run as a user would: `success` or `failed`."""
+        self._json("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+
+    def set_pool(self, name: str, slots: int) -> None:
+        """Give a pool so many slots; it is made if it is not there."""
+        body = {"name": name, "slots": slots}
+        if self._send("GET", f"/api/v2/pools/{name}").status_code == 404:
+            self._json("POST", "/api/v2/pools", body)
+        else:
+            self._json("PATCH", f"/api/v2/pools/{name}?update_mask=slots", {"pool": name, "slots": slots})
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task as a user would: `success`, `failed` or `skipped`."""

@@ -194,8 +194,12 @@ class AirflowService:
     def _migrate(self) -> None:
         """Make or upgrade the database, unless that was done for this version of Airflow.
 
-        It is done on a copy: what an interrupted migration leaves is never used.
+        A file is migrated as a copy: what an interrupted migration leaves is never used.
         """
+        if self.home.server:
+            with phase("Airflow: preparing its database"):
+                self._run_migration(self.home.connection(self.home.database))
+            return
         wanted = version("apache-airflow-core")
         database, draft = self.home.database, self.home.folder / "airflow.db.draft"
         if database.exists() and self.home.migrated.exists() and self.home.migrated.read_text() == wanted:
@@ -204,24 +208,24 @@ class AirflowService:
             draft.unlink(missing_ok=True)
             if database.exists():
                 shutil.copyfile(database, draft)
-            try:
-                done = subprocess.run(
-                    [str(VENV_BIN / "airflow"), "db", "migrate"],
-                    env={
-                        **self.home.environment(),
-                        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{draft}",
-                    },
-                    cwd=self.home.folder,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=_MIGRATE_SECONDS,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise AirflowServiceError(f"airflow db migrate did not end within {_MIGRATE_SECONDS} s") from error
-            if done.returncode != 0:
-                output = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-                raise AirflowServiceError(f"airflow db migrate failed:\n{output}")
+            self._run_migration(self.home.connection(draft))
             draft.chmod(0o600)
             draft.replace(database)
             self.home.migrated.write_text(wanted)
+
+    def _run_migration(self, connection: str) -> None:
+        try:
+            done = subprocess.run(
+                [str(VENV_BIN / "airflow"), "db", "migrate"],
+                env={**self.home.environment(), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": connection},
+                cwd=self.home.folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_MIGRATE_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AirflowServiceError(f"airflow db migrate did not end within {_MIGRATE_SECONDS} s") from error
+        if done.returncode != 0:
+            output = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+            raise AirflowServiceError(f"airflow db migrate failed:\n{output}")

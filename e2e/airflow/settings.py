@@ -8,8 +8,8 @@ import os
 import secrets
 import socket
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.cluster.storage import NAMESPACE
@@ -29,11 +29,15 @@ class Home:
     """Paths and settings of one Airflow installation.
 
     `folder`: AIRFLOW_HOME. `dags`: the DAGs' folder. `kubeconfig`: what the connection `plato_sas_kubernetes` reads.
+    `server`: address of a PostgreSQL with the database; a SQLite file in `folder` if empty. `options`: settings of
+    `airflow.cfg` by section, laid over those of the test platform.
     """
 
     folder: Path = HOME
     dags: Path = DAGS
     kubeconfig: Path = KUBECONFIG
+    server: str = ""
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
     @property
     def configuration(self) -> Path:
@@ -87,10 +91,15 @@ class Home:
             "PYTHONUNBUFFERED": "1",
         }
 
+    def connection(self, file: Path) -> str:
+        """The address of the database as SQLAlchemy has it; `file`: the database of an Airflow without a server."""
+        return self.server.replace("postgresql:", "postgresql+psycopg2:", 1) if self.server else f"sqlite:///{file}"
+
     def render(self, port: int) -> str:
         """The text of `airflow.cfg` for an API server at `port`."""
         parser = configparser.ConfigParser(interpolation=None)
         parser.read_dict(self._options(port))
+        parser.read_dict(self.options)
         text = io.StringIO()
         parser.write(text)
         # Airflow takes a per cent sign as the beginning of an interpolation.
@@ -142,7 +151,7 @@ class Home:
                 "instance_name": "PLATO SAS",
             },
             "api_auth": {"jwt_secret": keys["jwt_secret"]},
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.database}"},
+            "database": {"sql_alchemy_conn": self.connection(self.database)},
             "dag_processor": {
                 "parsing_processes": "1",
                 "refresh_interval": "10",

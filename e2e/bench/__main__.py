@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from e2e.bench import airflow, burst, containers, fused, latency, memory, options, perstep, result, scale
+from e2e.bench import airflow, burst, containers, fused, latency, memory, options, perstep, quarter, result, scale
 from e2e.bench.machine import machine, versions
 from e2e.bench.site import BenchError
 from e2e.cluster.errors import ClusterError
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[options.Options], result.Result]] = {
     "memory": memory.run,
     "burst": burst.run,
     "airflow": airflow.run,
+    "quarter": quarter.run,
 }
 
 
@@ -34,8 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; report; none: all")
     parser.add_argument("--quick", action="store_true", help="few stars: shows that it works, measures little")
-    parser.add_argument("--stars", type=_positive, default=0, help="stars of `scale`, `memory` and `burst`")
-    parser.add_argument("--window", type=_positive, default=defaults.window, help="maxActiveStars of `scale`")
+    parser.add_argument("--stars", type=_positive, default=0, help="stars of `scale`, `memory`, `burst` and `quarter`")
+    parser.add_argument(
+        "--window", type=_positive, default=defaults.window, help="maxActiveStars of `scale` and `quarter`"
+    )
     parser.add_argument("--resident", type=_positive, default=defaults.resident, help="StarProcessings at a time")
     parser.add_argument("--steps", type=_positive, default=defaults.steps, help="steps of a star")
     parser.add_argument("--per-second", type=float, default=0.0, help="stars created per second at most")

@@ -16,6 +16,7 @@ _PLATFORM = (
     "kubelet",
     "containerd",
     "kwok",
+    "postgres",
 )
 _OPERATOR = "plato_sas.controller"
 
@@ -24,20 +25,20 @@ def role(command: list[str]) -> str | None:
     """Which part of the platform a command is; None for any other program."""
     if not command:
         return None
-    program = Path(command[0]).name
+    program = Path(command[0]).name.partition(":")[0]  # PostgreSQL's processes say behind it what they do
     if program in _PLATFORM:
         return program
     return "operator" if _OPERATOR in command[:4] else None
 
 
-def seconds(pid: int) -> float:
-    """Processor time of a process so far, without that of its children; 0 if it has ended."""
+def seconds(pid: int, *, children: bool = False) -> float:
+    """Processor time of a process so far, or also of its children that have ended; 0 if it has ended itself."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0.0
     fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(int(one) for one in fields[11 : 15 if children else 13]) / _TICKS
 
 
 def resident(pid: int) -> int:

@@ -14,7 +14,7 @@ PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PLOTS = REPOSITORY / "docs" / "benchmarks"
 _BEGIN = "<!-- results: written by `python -m e2e.bench report` -->"
 _END = "<!-- end of results -->"
-ORDER = ("containers", "fused", "perstep", "latency", "scale", "scale-250000", "memory", "burst", "airflow")
+ORDER = ("containers", "fused", "perstep", "latency", "scale", "scale-250000", "memory", "burst", "airflow", "quarter")
 
 
 class ReportError(Exception):

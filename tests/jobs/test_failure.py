@@ -3,7 +3,7 @@
 import pytest
 
 from plato_sas.jobs.attempt import AttemptState, attempt
-from plato_sas.jobs.failure import Failure
+from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.stager.messages import Problem
 from sas_pods import JOB, LATER, STAGED, Document, ended, held_up, job, pod
 
@@ -190,6 +190,37 @@ def test_trouble_with_the_volume_is_infrastructure(container: str, reason: str) 
     problem = Problem("", reason, f"{container}: [Errno 28] No space left on device")
     one = failure(ended(container, 1, problem.to_json(4096)))
     assert kind_reason_step_code(one) == ("Infrastructure", reason, None, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("OSError: [Errno 28] No space left on device: '/sas/out/IDP_A.h5'", "NoSpaceLeft"),
+        ("H5FD_sec2_write: errno = 28, error message = 'No space left on device', buf = 0x1", "NoSpaceLeft"),
+        ("cp: error writing '/sas/out/a': Disk quota exceeded", "NoSpaceLeft"),
+        ("sh: 1: cannot create /sas/out/IDP_A.h5: Read-only file system", "OutputReadOnly"),
+    ],
+)
+def test_a_module_that_says_that_the_volume_takes_nothing_is_not_at_fault(message: str, reason: str) -> None:
+    one = failure(ended("step-a", 1, message))
+    assert kind_reason_step_code(one) == ("Infrastructure", reason, "a", 1)
+    assert one.message == message
+
+
+def test_a_module_that_writes_elsewhere_is_at_fault() -> None:
+    one = failure(ended("step-a", 1, "cannot create /opt/cache: Read-only file system"))
+    assert kind_reason_step_code(one) == ("Science", "ModuleFailed", "a", 1)
+
+
+def test_more_of_the_last_lines_may_tell_whose_fault_it_was() -> None:
+    one = failure(ended("step-a", 1, "Traceback (most"))
+    assert kind_reason_step_code(one.worded("... [Errno 28] No space left on device"))[:2] == (
+        "Infrastructure",
+        "NoSpaceLeft",
+    )
+    assert one.worded("ValueError: flux").kind is FailureClass.SCIENCE
+    temporary = failure(ended("step-a", 75, "busy"))
+    assert temporary.worded("busy: No space left on device").reason == "TemporaryFailure"
 
 
 @pytest.mark.parametrize("text", ["", "Traceback (most recent call last):", "[1]", '"x"', "{}"])

@@ -42,7 +42,7 @@ class LastWords:
                 return attempt  # what there is must do
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return replace(attempt, failure=replace(failure, message=self._known[attempt.job] or failure.message))
+        return replace(attempt, failure=failure.worded(self._known[attempt.job] or failure.message))
 
     async def _tail(self, pod: str, step: str) -> str:
         query = {"container": step_container(step), "tailLines": str(_TAIL_LINES), "limitBytes": str(_TAIL_BYTES)}

@@ -1,7 +1,7 @@
 """Why an attempt failed: from the Job and its pod to a class, a reason and the step at fault."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -19,6 +19,7 @@ from plato_sas.jobs.pods import (
 from plato_sas.stager.messages import Problem, parse_problem
 
 TIMED_OUT = "DeadlineExceeded"
+_MODULE_FAILED = "ModuleFailed"
 _TEMPORARY_EXIT = 75
 # SIGKILL and SIGTERM from outside: no module ends so by itself.
 _STOPPED_EXITS = frozenset({137, 143})
@@ -29,6 +30,10 @@ _STAGER_TEMPORARY = frozenset({"StageInFailed", "PublishFailed"})
 _LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
 # The kubelet's words (emptyDirMessageFmt in pkg/kubelet/eviction/helpers.go), for a module's own scratch.
 _SCRATCH_FULL = re.compile(r'EmptyDir volume "scratch-([a-z0-9-]+)"')
+# What the C library (strerror(3)) says where the products volume takes nothing; modules of every language pass it on.
+_NO_SPACE = ("No space left on device", "Disk quota exceeded")
+_READ_ONLY = "Read-only file system"
+_OUTPUT = "/sas/out"  # elsewhere a module may never write
 
 
 class FailureClass(StrEnum):
@@ -50,6 +55,12 @@ class Failure:
     step: str | None = None
     exit_code: int | None = None
     finished_at: str | None = None
+
+    def worded(self, message: str) -> "Failure":
+        """The same with more of the module's last lines, which may say whose fault it was."""
+        if self.step is None or self.exit_code is None or self.reason != _MODULE_FAILED:
+            return replace(self, message=message)
+        return _module_failure(self.step, self.exit_code, message, self.finished_at)
 
 
 def classify(job: Document, pod: Document | None) -> Failure:
@@ -127,7 +138,15 @@ def _container_failure(pod: Document, container: str, terminated: Document) -> F
     if exit_code in _STOPPED_EXITS:
         text = f"step {step} was stopped by signal {exit_code - 128} from outside: {message}"
         return Failure(FailureClass.INFRASTRUCTURE, "ContainerStopped", text, step, exit_code, at)
-    return Failure(FailureClass.SCIENCE, "ModuleFailed", message, step, exit_code, at)
+    return _module_failure(step, exit_code, message, at)
+
+
+def _module_failure(step: str, exit_code: int, message: str, at: str | None) -> Failure:
+    if any(words in message for words in _NO_SPACE):
+        return Failure(FailureClass.INFRASTRUCTURE, "NoSpaceLeft", message, step, exit_code, at)
+    if _READ_ONLY in message and _OUTPUT in message:
+        return Failure(FailureClass.INFRASTRUCTURE, "OutputReadOnly", message, step, exit_code, at)
+    return Failure(FailureClass.SCIENCE, _MODULE_FAILED, message, step, exit_code, at)
 
 
 def _stager_failure(container: str, problem: Problem | None, message: str, exit_code: int, at: str | None) -> Failure:
