@@ -121,7 +121,8 @@ class Settings(BaseModel):
     catalogue_tables: str = Field(
         "",
         description=(
-            "Folder with `<pipeline>.yaml`, the tables of a campaign's catalogue; the one beside the DAGs if empty."
+            "Folder with `<pipeline>.yaml`: the manifest of a StarCatalogue, whose tables a campaign's catalogue gets; "
+            "the one beside the DAGs if empty."
         ),
         examples=["s3://sas@config/catalogues"],
     )

@@ -103,11 +103,11 @@ class AirflowApi:
 
     def set_pool(self, name: str, slots: int) -> None:
         """Give a pool so many slots; it is made if it is not there."""
-        body = {"name": name, "slots": slots}
+        body = {"slots": slots, "include_deferred": False}
         if self._send("GET", f"/api/v2/pools/{name}").status_code == 404:
-            self._json("POST", "/api/v2/pools", body)
+            self._json("POST", "/api/v2/pools", {"name": name, **body})
         else:
-            self._json("PATCH", f"/api/v2/pools/{name}?update_mask=slots", {"pool": name, "slots": slots})
+            self._json("PATCH", f"/api/v2/pools/{name}", {"pool": name, **body})
 
     def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task as a user would: `success`, `failed` or `skipped`."""

@@ -12,16 +12,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
 from e2e.airflow.processes import ProcessError
 from e2e.airflow.settings import HOST, free_port
-from e2e.cluster.processes import end
-from e2e.processes import start
 
 _PACKAGES = Path("/usr/lib/postgresql")
 _USER = "postgres"  # of the machine, made by Debian's package; the server's own administrator has the name, too
@@ -50,27 +49,33 @@ def postgres(log: Path) -> Iterator[str]:
         _initialise(folder, home, password)
         port = free_port(5432)
         url = f"postgresql://{_USER}:{password}@{HOST}:{port}/postgres"
-        log.unlink(missing_ok=True)
-        command = [
-            str(folder / "postgres"),
-            "-D",
-            str(home / "data"),
-            "-p",
-            str(port),
-            "-c",
-            f"listen_addresses={HOST}",
-        ]
+        command = ["-D", str(home / "data"), "-p", str(port), "-c", f"listen_addresses={HOST}"]
         command += ["-c", "unix_socket_directories=", "-c", f"max_connections={_CONNECTIONS}"]
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                # It ends with this program, however that ends.
+                ["setpriv", "--pdeathsig", "INT", str(folder / "postgres"), *command],
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **_other_user(),
+            )
         try:
-            record = start(_as_user(command), log=log, environment={"LC_ALL": "C"}, folder=home)
-        except OSError as error:
-            raise ProcessError(f"PostgreSQL cannot be started: {error}") from error
-        try:
-            _wait(url, record.alive, log)
+            _wait(url, server, log)
             yield url
         finally:
-            # A fast shutdown: sessions that are still open are ended.
-            end(record, grace_seconds=_GRACE_SECONDS, first=signal.SIGINT)
+            _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.send_signal(signal.SIGINT)  # a fast shutdown: sessions that are still open are ended
+    try:
+        server.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _initialise(programs: Path, home: Path, password: str) -> None:
@@ -84,7 +89,13 @@ def _initialise(programs: Path, home: Path, password: str) -> None:
     command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
     try:
         done = subprocess.run(
-            _as_user(command), cwd=home, capture_output=True, text=True, timeout=_INITIAL_SECONDS, check=False
+            command,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=_INITIAL_SECONDS,
+            check=False,
+            **_other_user(),
         )
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"initdb did not end within {_INITIAL_SECONDS} s") from error
@@ -94,19 +105,20 @@ def _initialise(programs: Path, home: Path, password: str) -> None:
         raise ProcessError("initdb failed:\n" + "\n".join(done.stderr.splitlines()[-10:]))
 
 
-def _as_user(command: Sequence[str]) -> list[str]:
-    """A command that root runs as the package's user, and that ends with this program."""
-    other = [f"--reuid={_USER}", f"--regid={_USER}", "--init-groups"] if os.geteuid() == 0 else []
-    return ["setpriv", *other, "--pdeathsig", "INT", "--", *command]
+def _other_user() -> dict[str, Any]:
+    """For subprocess: root's PostgreSQL runs as the user of Debian's package."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": _USER, "group": pwd.getpwnam(_USER).pw_gid, "extra_groups": []}
 
 
-def _wait(url: str, alive: Callable[[], bool], log: Path) -> None:
+def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + _READY_SECONDS
     while True:
         try:
             psycopg2.connect(url, connect_timeout=5).close()
         except psycopg2.OperationalError as error:
-            if not alive() or time.monotonic() >= until:
+            if server.poll() is not None or time.monotonic() >= until:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
                 raise ProcessError(f"PostgreSQL does not answer: {error}\n{tail}") from error
             time.sleep(_POLL_SECONDS)

@@ -75,7 +75,7 @@ def test_pipelines_are_sound_and_stars_and_catalogues_fit_theirs(
         if content["kind"] == "StarProcessing":
             star = StarProcessing.model_validate(content)
             assert problems(star.spec, graphs[star.spec.pipeline]) == []
-    catalogues = [yaml.safe_load(path.read_text()) for path in repository.glob("manifests/catalogues/*.yaml")]
+    catalogues = [yaml.safe_load(path.read_text()) for path in repository.glob("airflow_dags/dags/catalogues/*.yaml")]
     assert len(catalogues) == len(stored), "each pipeline has its tables"
     for content in (*found, *catalogues):
         if content["kind"] == "StarCatalogue":

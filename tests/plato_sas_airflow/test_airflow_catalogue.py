@@ -24,6 +24,10 @@ from plato_sas_airflow.operators.star_catalogue import StarCatalogueOperator
 from plato_sas_airflow.triggers.star_catalogue import StarCatalogueTrigger
 
 TABLES = [{"name": "DP3", "columns": [{"name": "nu_max", "step": "msap3-03", "fact": "nu_max", "unit": "uHz"}]}]
+MANIFEST = """\
+kind: StarCatalogue
+spec: {campaign: demo, pipeline: sas-demo, tables: [{name: DP3, columns: [{name: x, step: a, fact: x}]}]}
+"""
 CATALOGUES = REPOSITORY / "airflow_dags" / "dags" / "catalogues"
 
 
@@ -205,9 +209,12 @@ def test_the_catalogues_tables_are_of_steps_and_products_that_there_are(path: Pa
 def test_tables_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(BatchError, match=r"other.yaml is not there: it says which tables"):
         read_tables(str(tmp_path), "other")
-    (tmp_path / "bad.yaml").write_text("tables: [{name: DP3}]")
-    with pytest.raises(BatchError, match=r"bad.yaml: catalogue: tables.0.columns"):
-        read_tables(str(tmp_path), "bad")
-    (tmp_path / "none.yaml").write_text("[]")
-    with pytest.raises(BatchError, match=r"none.yaml: a mapping with the list `tables`"):
-        read_tables(str(tmp_path), "none")
+    for name, text, told in (
+        ("bad", MANIFEST.replace("columns", "rows"), "catalogue: tables.0.columns"),
+        ("none", "[]", "the manifest of a StarCatalogue is wanted"),
+        ("star", "kind: StarProcessing", "the manifest of a StarCatalogue is wanted"),
+        ("other", MANIFEST, "spec.pipeline is sas-demo, not other"),
+    ):
+        (tmp_path / f"{name}.yaml").write_text(text)
+        with pytest.raises(BatchError, match=rf"{name}.yaml: {told}"):
+            read_tables(str(tmp_path), name)

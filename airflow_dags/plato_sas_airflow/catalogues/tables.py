@@ -1,16 +1,19 @@
-"""The tables of a campaign's catalogue, as a site writes them down: one YAML file for each pipeline."""
+"""The tables of a campaign's catalogue, as a site writes them down: one StarCatalogue's manifest for each pipeline."""
 
 from typing import Any
 
 import yaml
 from airflow.sdk import ObjectStoragePath
 
+from plato_sas.api import StarCatalogue
 from plato_sas_airflow.catalogues.resource import checked_spec
 from plato_sas_airflow.errors import BatchError
 
 
 def read_tables(folder: str, pipeline: str) -> list[dict[str, Any]]:
-    """The `tables` of `<folder>/<pipeline>.yaml`, as in a StarCatalogue. Raises BatchError naming the file.
+    """The tables of the StarCatalogue in `<folder>/<pipeline>.yaml`. Raises BatchError naming the file.
+
+    Its name and campaign are not used: a run has its own.
 
     :param folder: a local path, or a URL of a storage that Airflow knows.
     """
@@ -24,11 +27,16 @@ def read_tables(folder: str, pipeline: str) -> list[dict[str, Any]]:
         ) from None
     except (OSError, ValueError, ImportError, yaml.YAMLError) as error:
         raise BatchError(f"{path}: {type(error).__name__}: {error}") from error
-    tables = document.get("tables") if isinstance(document, dict) else None
-    if not isinstance(tables, list):
-        raise BatchError(f"{path}: a mapping with the list `tables` is wanted")
+    spec = (
+        document.get("spec") if isinstance(document, dict) and document.get("kind") == StarCatalogue.__name__ else None
+    )
+    if not isinstance(spec, dict):
+        raise BatchError(f"{path}: the manifest of a StarCatalogue is wanted")
     try:
-        checked_spec({"campaign": "campaign", "pipeline": pipeline, "tables": tables})
+        checked = checked_spec(spec)
     except BatchError as error:
         raise BatchError(f"{path}: {error}") from None
+    if checked["pipeline"] != pipeline:
+        raise BatchError(f"{path}: spec.pipeline is {checked['pipeline']}, not {pipeline}")
+    tables: list[dict[str, Any]] = checked["tables"]
     return tables

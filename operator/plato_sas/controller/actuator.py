@@ -17,8 +17,6 @@ logger = logging.getLogger(__name__)
 
 
 # The Job itself is wrong; or it may not be now (a quota, a policy, a right).
-_INVALID = (400, 422)
-_FORBIDDEN = (403,)
 _AT_ONCE = 1  # the least that a pod's deadline can be [s]
 
 
@@ -42,9 +40,9 @@ class Actuator:
                     try:
                         await self._start(run)
                     except ApiError as error:
-                        if error.status not in (*_INVALID, *_FORBIDDEN):
+                        if not error.refused:
                             raise
-                        refusals.append(Refusal(next(iter(run.numbers)), str(error), error.status in _INVALID))
+                        refusals.append(Refusal(next(iter(run.numbers)), str(error), error.invalid))
                 case StopJob(job):
                     await self._stop(job)
                 case LimitPod(pod, seconds):
@@ -83,7 +81,7 @@ class Actuator:
         except NotFound:
             return
         except ApiError as error:
-            if error.status not in (*_INVALID, *_FORBIDDEN):
+            if not error.refused:
                 raise
             # Its pod's own deadline is still there; the star's other steps must not wait for this.
             logger.warning("Pod not stopped", extra={"pod": pod, "error": str(error)})

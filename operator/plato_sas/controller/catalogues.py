@@ -17,6 +17,7 @@ from plato_sas.controller.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD
 from plato_sas.controller.revisions import Revisions
 from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
+from plato_sas.jobs.shell import owned_by
 from plato_sas.jobs.stage import Site
 from plato_sas.plan.catalogue import Observed, Plan, RemoveJob, StartCatalogue, decide, refused
 from plato_sas.plan.graph import GraphInvalid
@@ -28,9 +29,6 @@ Document = dict[str, Any]
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 60.0
 # The Job itself is wrong; or it may not be now (a quota, a policy, a right).
-_INVALID = (400, 422)
-_FORBIDDEN = 403
-_NOT_FOUND = ("PipelineNotFound", "ModuleNotFound")
 
 
 class Catalogues:
@@ -111,9 +109,9 @@ class Catalogues:
                     try:
                         await self._start(action)
                     except ApiError as error:
-                        if error.status not in (*_INVALID, _FORBIDDEN):
+                        if not error.refused:
                             raise
-                        final = error.status in _INVALID
+                        final = error.invalid
                         status = refused(catalogue, str(error), final, self._clock())
                         refusal = None if final else error
         await self._write(stored, catalogue, status)
@@ -127,7 +125,7 @@ class Catalogues:
         try:
             return self._current(catalogue)
         except GraphInvalid as error:
-            if error.reason not in _NOT_FOUND:
+            if not error.not_found:
                 return Plan(reason=error.reason, problems=tuple(error.problems))
         # Watches of different kinds are not ordered among each other.
         await self._revisions.refresh()
@@ -146,8 +144,7 @@ class Catalogues:
         pods = await self._client.list(POD, f"{CATALOGUE_LABEL}={label}") if jobs else []
         found = []
         for job in jobs:
-            owners = {one["uid"] for one in job["metadata"].get("ownerReferences", [])}
-            if catalogue.metadata.uid not in owners:
+            if not owned_by(job, catalogue.metadata.uid):
                 continue  # of a catalogue of the same name that was deleted
             name = job["metadata"]["name"]
             mine = [pod for pod in pods if pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL) == name]

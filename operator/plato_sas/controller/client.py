@@ -43,6 +43,16 @@ class ApiError(Exception):
         super().__init__(f"{status}: {message}")
         self.status = status
 
+    @property
+    def invalid(self) -> bool:
+        """The object can never be stored as it is."""
+        return self.status in (400, 422)
+
+    @property
+    def refused(self) -> bool:
+        """It is not stored as things are: it is invalid, or forbidden by the operator's rights or an admission."""
+        return self.invalid or self.status == 403
+
 
 class NotFound(ApiError):
     """404."""

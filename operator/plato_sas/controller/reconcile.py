@@ -24,6 +24,7 @@ from plato_sas.controller.window import AdmissionWindow
 from plato_sas.jobs.attempt import Attempt, attempt, finished, settled
 from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.shell import owned_by
 from plato_sas.plan import acceptance
 from plato_sas.plan.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
 from plato_sas.plan.graph import Graph, GraphInvalid
@@ -34,8 +35,6 @@ from plato_sas.plan.status import rejected
 logger = logging.getLogger(__name__)
 
 Document = dict[str, Any]
-
-_NOT_FOUND = ("PipelineNotFound", "ModuleNotFound")
 
 
 class Reconciler:
@@ -136,7 +135,7 @@ class Reconciler:
         try:
             revision, graph = await self._revisions.of(processing)
         except GraphInvalid as error:
-            if error.reason not in _NOT_FOUND or processing.status.state is StarState.REJECTED:
+            if not error.not_found or processing.status.state is StarState.REJECTED:
                 raise
             await self._revisions.refresh()
             revision, graph = await self._revisions.of(processing)
@@ -175,8 +174,7 @@ class Reconciler:
     async def _attempts(self, processing: StarProcessing) -> tuple[Attempt, ...]:
         found = []
         for job in self._view.jobs_of(processing.metadata.name):
-            owners = {one["uid"] for one in job["metadata"].get("ownerReferences", [])}
-            if processing.metadata.uid not in owners:
+            if not owned_by(job, processing.metadata.uid):
                 continue  # of a star of the same name that was deleted
             pods = self._view.pods_of(job["metadata"]["name"])
             if not settled(job, pods):

@@ -83,3 +83,8 @@ def variable(name: str, value: str) -> Document:
     """A variable of a container's environment, taken literally."""
     # Kubernetes expands $(NAME) in values and takes $$ for a dollar.
     return {"name": name, "value": value.replace("$", "$$")}
+
+
+def owned_by(job: Document, uid: str | None) -> bool:
+    """Whether a Job is of the resource with that uid; another of the same name may have been deleted before."""
+    return any(one["uid"] == uid for one in job["metadata"].get("ownerReferences", []))

@@ -31,6 +31,11 @@ class GraphInvalid(ValueError):
         self.reason = reason
         self.problems = problems
 
+    @property
+    def not_found(self) -> bool:
+        """It may be sound as soon as what it names is there."""
+        return self.reason in ("PipelineNotFound", "ModuleNotFound")
+
 
 @dataclass(frozen=True)
 class BoundInput:
