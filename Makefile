@@ -21,6 +21,7 @@ demo: cluster load ## Set everything up, then take the demo stars through the pi
 
 .PHONY: test
 test: lint cluster load schemas ## Set everything up, then pass every test
+	$(PYTHON) -m e2e.toolchain kwok
 	$(PYTHON) -m pytest
 
 .PHONY: chaos
