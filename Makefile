@@ -21,7 +21,7 @@ demo: cluster load ## Set everything up, then take the demo stars through the pi
 
 .PHONY: test
 test: lint cluster load schemas ## Set everything up, then pass every test
-	$(PYTHON) -m e2e.toolchain kwok
+	$(PYTHON) -m e2e.toolchain kwok # ahead of the test that has limited time
 	$(PYTHON) -m pytest
 
 .PHONY: chaos
@@ -29,7 +29,7 @@ chaos: cluster load ## Inject every fault and judge what becomes of the stars (a
 	$(PYTHON) -m e2e.chaos
 
 .PHONY: bench
-bench: cluster load ## Measure speed and scale, then write docs/benchmarks.md (about an hour)
+bench: cluster load ## Measure speed and scale, then write docs/benchmarks.md (about two hours)
 	$(PYTHON) -m e2e.toolchain kwok
 	status=0; $(PYTHON) -m e2e.bench || status=$$?; $(PYTHON) -m e2e.bench report; exit $$status
 

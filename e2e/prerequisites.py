@@ -18,6 +18,7 @@ from e2e.progress import phase
 
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 POLICY = Path("/usr/sbin/policy-rc.d")
+DATABASES = Path("/etc/postgresql-common/createcluster.d/plato-sas.conf")
 APT_TIMEOUT_SECONDS = 1200
 
 
@@ -32,9 +33,9 @@ def cni_plugins() -> bool:
     return any(all((folder / name).exists() for name in wanted) for folder in folders)
 
 
-def postgres_server() -> bool:
-    """Debian keeps its programs out of the path."""
-    return any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+def postgres_programs() -> list[Path]:
+    """Folders with PostgreSQL's programs, one for each release: Debian keeps them out of the path."""
+    return [initdb.parent for initdb in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
 
 
 def virtual_environments() -> bool:
@@ -56,7 +57,7 @@ PREREQUISITES = (
     Prerequisite("python3-venv", "the project's virtual environment", virtual_environments),
     Prerequisite("chromium", "the test of Airflow's pages", program("chromium")),
     Prerequisite("chromium-driver", "the test of Airflow's pages", program("chromedriver")),
-    Prerequisite("postgresql", "Airflow's database in the test of a whole quarter", postgres_server),
+    Prerequisite("postgresql", "Airflow's database in the test of a whole quarter", lambda: bool(postgres_programs())),
     Prerequisite("buildah", "building images from their Dockerfiles", program("buildah")),
     Prerequisite("mmdebstrap", "making the base image that cannot be pulled", program("mmdebstrap")),
     Prerequisite("containerd", "running containers", program("containerd", "ctr", "containerd-shim-runc-v2"), "local"),
@@ -67,7 +68,7 @@ PREREQUISITES = (
     Prerequisite("iproute2", "the node's address", program("ip"), "local"),
     Prerequisite("mount", "the pods' volumes", program("mount", "umount"), "local"),
     Prerequisite("e2fsprogs", "a products volume that can be filled", program("mkfs.ext4"), "local"),
-    Prerequisite("util-linux", "an operator with an ordinary user's rights", program("setpriv"), "local"),
+    Prerequisite("util-linux", "programs of another user that end with the suite", program("setpriv")),
 )
 
 
@@ -105,17 +106,26 @@ def chosen_provider(wanted: str) -> str:
 def no_service_starts() -> Iterator[None]:
     """Keep packages from starting their services: the platform runs a containerd of its own, and wants no second one.
 
-    `policy-rc.d` is what Debian's packages ask (invoke-rc.d(8)). An administrator's own file is left as it is.
+    `policy-rc.d` is what Debian's packages ask (invoke-rc.d(8)), and PostgreSQL's makes no database of its own, which
+    would be started with the machine, where its settings say so (pg_createcluster(1)).
     """
-    if POLICY.exists():
+    with _for_now(POLICY, "#!/bin/sh\nexit 101\n"), _for_now(DATABASES, "create_main_cluster = false\n"):
+        yield
+
+
+@contextmanager
+def _for_now(file: Path, text: str) -> Iterator[None]:
+    """A setting of the system for a while. An administrator's own file is left as it is."""
+    if file.exists():
         yield
         return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
-    POLICY.chmod(0o755)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(0o755)
     try:
         yield
     finally:
-        POLICY.unlink()
+        file.unlink()
 
 
 def install(packages: Sequence[str]) -> None:

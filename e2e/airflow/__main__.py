@@ -9,6 +9,7 @@ from typing import Any
 from e2e.airflow.api import AirflowApiError
 from e2e.airflow.processes import ProcessError
 from e2e.airflow.service import AirflowService, AirflowServiceError
+from e2e.airflow.settings import Home
 
 
 def _up(_options: argparse.Namespace) -> int:
@@ -19,7 +20,8 @@ def _up(_options: argparse.Namespace) -> int:
 
 
 def _down(_options: argparse.Namespace) -> int:
-    AirflowService().down()
+    for home in Home.started():
+        AirflowService(home=home).down()
     return 0
 
 
@@ -73,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return sub
 
     command("up", _up, "Start Airflow and wait until it is healthy; nothing happens if it is.")
-    command("down", _down, "Stop every process of Airflow; its database and logs stay.")
+    command("down", _down, "Stop every process of Airflow, of tests and benchmarks, too; databases and logs stay.")
     command("status", _status, "Show the components; the exit code is 0 if all of them run.")
     trigger = command("trigger", _trigger, "Start a run of a DAG.")
     trigger.add_argument("dag", help="such as plato_sas_star")

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import psycopg2
 
 from e2e.airflow.processes import ProcessError
 from e2e.airflow.settings import HOST, free_port
+from e2e.prerequisites import postgres_programs
 
-_PACKAGES = Path("/usr/lib/postgresql")
+_PREFIX = "plato-sas-postgres-"
 _USER = "postgres"  # of the machine, made by Debian's package; the server's own administrator has the name, too
 _READY_SECONDS = 60
 _INITIAL_SECONDS = 120
@@ -31,19 +33,23 @@ _POLL_SECONDS = 0.1
 _CONNECTIONS = 200  # Airflow's components hold some ten each
 
 
-def programs() -> Path | None:
-    """The folder with the newest `initdb` and `postgres` of this machine; None where there are none."""
-    found = [folder / "bin" for folder in _PACKAGES.glob("*") if (folder / "bin" / "initdb").exists()]
-    return max(found, key=lambda folder: float(folder.parent.name), default=None)
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL that runs. `url`: of an empty database, in libpq's form, with the password."""
+
+    url: str = field(repr=False)
+    pid: int
 
 
 @contextmanager
-def postgres(log: Path) -> Iterator[str]:
-    """A server with an empty database; gives its address in libpq's form (`postgresql://`). Raises ProcessError."""
-    folder = programs()
-    if folder is None:
-        raise ProcessError(f"no PostgreSQL below {_PACKAGES}: apt-get install postgresql")
-    with tempfile.TemporaryDirectory(prefix="plato-sas-postgres-") as temporary:
+def postgres(log: Path) -> Iterator[Server]:
+    """A server while it is needed. Raises ProcessError."""
+    programs = postgres_programs()
+    if not programs:
+        raise ProcessError("no PostgreSQL on this machine: apt-get install postgresql")
+    folder = max(programs, key=lambda folder: float(folder.parent.name))
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as temporary:
         home = Path(temporary)
         password = secrets.token_urlsafe(18)
         _initialise(folder, home, password)
@@ -64,7 +70,7 @@ def postgres(log: Path) -> Iterator[str]:
             )
         try:
             _wait(url, server, log)
-            yield url
+            yield Server(url, server.pid)
         finally:
             _end(server)
 
@@ -78,13 +84,26 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
+def _sweep() -> None:
+    """Take away what a killed program has left; its server has ended with it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            # The first line is the server's process id.
+            pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            pid = None
+        if pid is None or not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _initialise(programs: Path, home: Path, password: str) -> None:
     secret = home / "password"
     secret.touch(mode=0o600)
     secret.write_text(password)
+    other = _other_user()
     for path in (home, secret):
-        if os.geteuid() == 0:
-            shutil.chown(path, _USER, pwd.getpwnam(_USER).pw_gid)
+        if other:
+            shutil.chown(path, other["user"], other["group"])
     command = [str(programs / "initdb"), "-D", str(home / "data"), "-U", _USER, f"--pwfile={secret}"]
     command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
     try:
@@ -95,7 +114,7 @@ def _initialise(programs: Path, home: Path, password: str) -> None:
             text=True,
             timeout=_INITIAL_SECONDS,
             check=False,
-            **_other_user(),
+            **other,
         )
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"initdb did not end within {_INITIAL_SECONDS} s") from error
@@ -109,7 +128,10 @@ def _other_user() -> dict[str, Any]:
     """For subprocess: root's PostgreSQL runs as the user of Debian's package."""
     if os.geteuid() != 0:
         return {}
-    return {"user": _USER, "group": pwd.getpwnam(_USER).pw_gid, "extra_groups": []}
+    try:
+        return {"user": _USER, "group": pwd.getpwnam(_USER).pw_gid, "extra_groups": []}
+    except KeyError:
+        raise ProcessError(f"this machine has no user {_USER}, as whom root could run PostgreSQL") from None
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -36,8 +36,13 @@ class Home:
     folder: Path = HOME
     dags: Path = DAGS
     kubeconfig: Path = KUBECONFIG
-    server: str = ""
+    server: str = field(default="", repr=False)
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+
+    @classmethod
+    def started(cls) -> "list[Home]":
+        """Every installation below `.local` that was ever started: the demo's, and those of tests and benchmarks."""
+        return [cls(folder=file.parent) for depth in ("*", "*/*") for file in LOCAL.glob(f"{depth}/airflow.cfg")]
 
     @property
     def configuration(self) -> Path:

@@ -16,7 +16,6 @@ _PLATFORM = (
     "kubelet",
     "containerd",
     "kwok",
-    "postgres",
 )
 _OPERATOR = "plato_sas.controller"
 
@@ -25,7 +24,7 @@ def role(command: list[str]) -> str | None:
     """Which part of the platform a command is; None for any other program."""
     if not command:
         return None
-    program = Path(command[0]).name.partition(":")[0]  # PostgreSQL's processes say behind it what they do
+    program = Path(command[0]).name
     if program in _PLATFORM:
         return program
     return "operator" if _OPERATOR in command[:4] else None
@@ -39,6 +38,19 @@ def seconds(pid: int, *, children: bool = False) -> float:
         return 0.0
     fields = stat.rpartition(")")[2].split()
     return sum(int(one) for one in fields[11 : 15 if children else 13]) / _TICKS
+
+
+def family_seconds(pid: int) -> float:
+    """Processor time of a process, of its children, and of those that have ended."""
+    living = [one for one in pids() if one == pid or _parent(one) == pid]
+    return sum(seconds(one, children=True) for one in living)
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def resident(pid: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
@@ -13,7 +13,7 @@ from psycopg2 import sql
 class Database:
     """Airflow's database in a PostgreSQL at `url`."""
 
-    url: str
+    url: str = field(repr=False)
 
     def rows(self) -> dict[str, int]:
         """Rows of each table, counted; empty tables are left out."""

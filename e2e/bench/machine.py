@@ -3,12 +3,11 @@
 import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from e2e.kubernetes import kubectl, run
-from e2e.layout import REPOSITORY
+from e2e.revision import revision
 from plato_sas import __version__
 
 Document = dict[str, Any]
@@ -32,7 +31,7 @@ def versions() -> Document:
     server = kubectl("version", "-o", "json")
     return {
         "plato-sas": __version__,
-        "commit": _commit(),
+        "commit": revision(),
         "python": platform.python_version(),
         "kubernetes": _field(server, "serverVersion", "gitVersion"),
         "containerd": _field(node, "containerRuntimeVersion").removeprefix("containerd://"),
@@ -51,10 +50,3 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _commit() -> str:
-    """The checkout's commit, marked if the code in it is not that commit's."""
-    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return done.stdout.strip()

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write_document() -> None:
-    rows, lacking = read_full([row for fault in FAULTS.values() for row in fault.rows], STATE)
+    rows, lacking = read_full({row: what for fault in FAULTS.values() for row, what in fault.rows.items()}, STATE)
     name = _DOCUMENT.relative_to(REPOSITORY)
     if lacking:
         print(f"\n{name} stays as it is: no full form has been run of {', '.join(lacking)}")

@@ -24,7 +24,7 @@ _TAIL = 15
 # The user of the modules' pods, as in the chart: what it makes on the volume must be of use to them. The project's own
 # files may be readable for their owner only.
 _AS_MODULES = (
-    *("setpriv", "--pdeathsig", "KILL", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"),
+    *(f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"),
     *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
 )
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -180,9 +180,10 @@ class OperatorProcess:
             "PLATO_SAS_METRICS_PORT": str(free_port()),
             **around.settings,
         }
+        user = _AS_MODULES if os.geteuid() == 0 else ()
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [*_AS_MODULES, sys.executable, "-m", "plato_sas.controller"],
+                ["setpriv", "--pdeathsig", "KILL", *user, sys.executable, "-m", "plato_sas.controller"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

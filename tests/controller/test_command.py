@@ -1,6 +1,7 @@
 """The operator's command: how it ends."""
 
 import asyncio
+import gc
 from typing import Any
 
 import kopf
@@ -28,6 +29,7 @@ class Watches:
 
 async def working(watches: Watches, stop: asyncio.Event, monkeypatch: pytest.MonkeyPatch) -> "asyncio.Task[None]":
     monkeypatch.setattr(kopf, "operator", watches)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     world: Any = FakeCluster()
     world.credentials = None
     settings = Settings("plato", Site(stager_image="stager:1"), keep_logs=False, archive=False)
@@ -51,9 +53,19 @@ async def test_a_signal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     await asyncio.wait_for(task, 10)
 
 
-def test_the_exit_code_says_which(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_watches_that_end_with_the_signal_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, watches = asyncio.Event(), Watches()
+    task = await working(watches, stop, monkeypatch)
+    stop.set()
+    watches.end.set()
+    await asyncio.wait_for(task, 10)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_exit_code_says_which(monkeypatch: pytest.MonkeyPatch, ended: bool) -> None:
     async def ends(_: Settings) -> None:
-        raise command.WatchesEnded("gone")
+        if ended:
+            raise command.WatchesEnded("gone")
 
     monkeypatch.setattr(command, "start_http_server", lambda _: None)
     monkeypatch.setattr(command, "run", ends)
@@ -61,4 +73,4 @@ def test_the_exit_code_says_which(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(Settings, "check_volume", lambda _: None)
     monkeypatch.setattr("sys.argv", ["plato-sas-operator"])
     monkeypatch.setattr(kopf, "configure", lambda **_: None)
-    assert command.main() == 1
+    assert command.main() == int(ended)

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from plato_sas.controller.client import ApiError
+import pytest
+
+from plato_sas.controller.client import ApiError, NotFound
 from plato_sas.controller.last_words import LastWords
 from plato_sas.jobs.attempt import Attempt, AttemptState
 from plato_sas.jobs.failure import Failure, FailureClass
@@ -14,15 +17,16 @@ LOG = b"line\n" * 100 + b"no modes above the noise\n"
 
 
 class Server:
-    def __init__(self, refused: bool = False) -> None:
+    def __init__(self, *errors: ApiError, log: bytes = LOG) -> None:
         self.asked: list[dict[str, str]] = []
-        self.refused = refused
+        self.errors = list(errors)
+        self.log = log
 
     async def stream(self, kind: Any, name: str, subresource: str, query: dict[str, str]) -> AsyncIterator[bytes]:
         self.asked.append({"pod": name, "what": subresource, **query})
-        if self.refused:
-            raise ApiError(403, "no right to read logs")
-        for line in LOG.splitlines(keepends=True)[-int(query["tailLines"]) :]:
+        if self.errors:
+            raise self.errors.pop(0)
+        for line in self.log.splitlines(keepends=True)[-int(query["tailLines"]) :]:
             yield line
 
 
@@ -31,7 +35,7 @@ def pod(containers: int) -> dict[str, Any]:
     return {"metadata": {"name": "p"}, "status": {"phase": "Failed", "initContainerStatuses": statuses}}
 
 
-def told(message: str, containers: int, server: Server, times: int = 1) -> str:
+def judged(message: str, containers: int, server: Server, times: int = 1) -> Failure:
     failure = Failure(FailureClass.SCIENCE, "ModuleFailed", message, "b", 3)
     failed = Attempt("job", {"a": 1, "b": 1}, AttemptState.FAILED, failure=failure)
 
@@ -39,12 +43,17 @@ def told(message: str, containers: int, server: Server, times: int = 1) -> str:
         client: Any = server
         words = LastWords(client)
         for _ in range(times):
-            found = await words.complete(replace(failed), [pod(containers)])
+            with suppress(ApiError):  # the star is looked at again
+                found = await words.complete(replace(failed), [pod(containers)])
         return found
 
     found = asyncio.run(ask()).failure
     assert found is not None
-    return found.message
+    return found
+
+
+def told(message: str, containers: int, server: Server, times: int = 1) -> str:
+    return judged(message, containers, server, times).message
 
 
 def test_a_message_that_was_cut_is_replaced_by_the_end_of_the_log() -> None:
@@ -60,5 +69,20 @@ def test_a_message_that_fitted_is_left_alone() -> None:
     assert server.asked == []
 
 
-def test_without_the_log_what_there_is_must_do() -> None:
-    assert told("line\n" * 174, 14, Server(refused=True)) == "line\n" * 174
+@pytest.mark.parametrize("error", [ApiError(403, "no right"), ApiError(400, "no container"), NotFound(404, "no pod")])
+def test_without_the_log_what_there_is_must_do(error: ApiError) -> None:
+    assert told("line\n" * 174, 14, Server(error)) == "line\n" * 174
+
+
+def test_passing_trouble_is_waited_out_and_lasting_trouble_is_not() -> None:
+    away = ApiError(503, "etcd is away")
+    assert told("line\n" * 174, 14, Server(away, away), times=3).endswith("no modes above the noise")
+    silent = Server(*[away] * 9)
+    assert told("line\n" * 174, 14, silent, times=9) == "line\n" * 174
+    assert len(silent.asked) == 4
+
+
+def test_the_last_lines_may_say_that_the_volume_was_full() -> None:
+    log = LOG + b"OSError: [Errno 28] No space left on device: '/sas/out/IDP_A.h5'\n"
+    found = judged("line\n" * 174, 14, Server(log=log))
+    assert (found.kind, found.reason) == (FailureClass.INFRASTRUCTURE, "NoSpaceLeft")

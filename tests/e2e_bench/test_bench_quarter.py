@@ -9,10 +9,22 @@ from e2e.bench import cpu
 from e2e.bench.database import grown
 from e2e.bench.quarter import Planned, Processed, _durations, _result, _targets
 
+BURN = "sum(range(30_000_000))"
+
 
 def processed(wall: float, working: float) -> Processed:
     memory = dict.fromkeys(("api-server", "scheduler", "triggerer", "dag-processor"), (100.0, 150.0))
-    return Processed(100, wall, working, 14, {"plan": 3.0}, memory, {"airflow": 30.0, "etcd": 10.0}, {"xcom": 9}, 12.0)
+    return Processed(
+        100,
+        wall,
+        working,
+        14,
+        {"plan": 3.0},
+        memory,
+        {"airflow": 25.0, "postgres": 5.0, "etcd": 10.0},
+        {"xcom": 9},
+        12.0,
+    )
 
 
 def test_every_star_is_a_line_and_every_sample_a_piece() -> None:
@@ -37,19 +49,26 @@ def test_airflows_share_is_the_time_when_no_star_is_at_work() -> None:
     assert found.figure == 0.1
     figures = {name: value for name, value, _, _ in found.figures()}
     assert figures["mapped tasks of 250000 stars"] == 250
-    assert figures["Airflow's share of the processor time"] == 0.75
+    assert figures["Airflow's and its database's share of the processor time"] == 0.75
     assert found.met
     assert not _result(Planned(250_000, 501, 30.0, None, {}), processed(200.0, 180.0)).met
 
 
 def test_processor_time_of_ended_children_counts_where_it_is_wanted() -> None:
-    burn = "sum(range(30_000_000))"
-    subprocess.run([sys.executable, "-c", burn], check=True)
+    subprocess.run([sys.executable, "-c", BURN], check=True)
     me = os.getpid()
     assert cpu.seconds(me, children=True) >= cpu.seconds(me) + 0.1
 
 
-def test_a_server_is_known_by_its_program_whatever_it_says_of_itself() -> None:
-    assert cpu.role(["postgres: checkpointer "]) == "postgres"
-    assert cpu.role(["/usr/lib/postgresql/15/bin/postgres", "-D", "x"]) == "postgres"
-    assert cpu.role(["/usr/bin/postgrest"]) is None
+def test_a_family_is_a_process_with_its_living_and_its_ended_children() -> None:
+    code = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{BURN}']); {BURN}; print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        alone, family = cpu.seconds(parent.pid), cpu.family_seconds(parent.pid)
+        assert 0 < alone < family
+        assert cpu.family_seconds(os.getpid()) >= family
+        parent.communicate(b"\n")

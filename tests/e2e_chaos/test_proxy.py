@@ -118,9 +118,8 @@ async def test_a_watch_flows_and_ends_as_told(
     upstream: Upstream, proxy: FaultProxy, client: aiohttp.ClientSession, how: Cut, spelling: str
 ) -> None:
     async with client.get(f"{PATH}?watch={spelling}") as answer:
-        upstream.events.put_nowait(b'{"type":"ADDED"}\n')
+        upstream.events.put_nowait(b'{"type":"ADDED"}\n{"type":"MODI')  # streams end between two events
         assert await answer.content.readline() == b'{"type":"ADDED"}\n'
-        upstream.events.put_nowait(b'{"type":"MODI')  # streams end between two events
         assert proxy.cut(how) == 1
         if how is Cut.ABORTED:
             with pytest.raises(aiohttp.ClientError):
@@ -129,6 +128,16 @@ async def test_a_watch_flows_and_ends_as_told(
             rest = await answer.content.read()
             assert (json.loads(rest)["object"]["code"] == 410) if how is Cut.GONE else rest == b""
     assert proxy.cut(how) == 0
+
+
+async def test_an_event_in_two_pieces_arrives_whole(
+    upstream: Upstream, proxy: FaultProxy, client: aiohttp.ClientSession
+) -> None:
+    async with client.get(f"{PATH}?watch=true") as answer:
+        for piece in (b'{"type":"ADDED"}\n{"type":', b'"MODIFIED"}\n'):
+            upstream.events.put_nowait(piece)
+        assert await answer.content.readline() == b'{"type":"ADDED"}\n'
+        assert await answer.content.readline() == b'{"type":"MODIFIED"}\n'
 
 
 async def test_a_held_watch_is_silent_and_loses_nothing(

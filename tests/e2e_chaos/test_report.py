@@ -40,7 +40,7 @@ def test_the_document_changes_between_its_markers_only(tmp_path: Path) -> None:
     assert written.startswith("before\n")
     assert written.endswith("end -->\nafter\n")
     assert "old" not in written
-    assert f"| `etcd-restarted` | etcd is restarted | 3 | 8 | held | {HELD.at[:16]} |" in written
+    assert f"| `etcd-restarted` | etcd is restarted | 3 | 8 | held | {HELD.at[:16]} | {HELD.commit} |" in written
     assert "1 of 2 held; 4 faults injected" in written
     document.write_text("no markers")
     with pytest.raises(ValueError, match="markers"):
@@ -51,5 +51,5 @@ def test_the_document_takes_the_latest_full_form_of_each_fault(tmp_path: Path) -
     write_json(HELD, tmp_path, short=False)
     write_json(BROKEN, tmp_path, short=False)
     write_json(STUCK, tmp_path, short=True)
-    names = [HELD.fault, STUCK.fault, BROKEN.fault, NEVER.fault]
-    assert read_full(names, tmp_path) == ([HELD, BROKEN], [STUCK.fault, NEVER.fault])
+    faults = {row.fault: row.what for row in (HELD, STUCK, BROKEN, NEVER)}
+    assert read_full(faults, tmp_path) == ([HELD, BROKEN], [STUCK.fault, NEVER.fault])

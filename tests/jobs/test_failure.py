@@ -207,8 +207,15 @@ def test_a_module_that_says_that_the_volume_takes_nothing_is_not_at_fault(messag
     assert one.message == message
 
 
-def test_a_module_that_writes_elsewhere_is_at_fault() -> None:
-    one = failure(ended("step-a", 1, "cannot create /opt/cache: Read-only file system"))
+@pytest.mark.parametrize(
+    "message",
+    [
+        "cannot create /opt/cache: Read-only file system",
+        "writing /sas/out/IDP_A.h5\nOSError: [Errno 30] Read-only file system: '/opt/cache'",
+    ],
+)
+def test_a_module_that_writes_elsewhere_is_at_fault(message: str) -> None:
+    one = failure(ended("step-a", 1, message))
     assert kind_reason_step_code(one) == ("Science", "ModuleFailed", "a", 1)
 
 

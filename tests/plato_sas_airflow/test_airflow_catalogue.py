@@ -25,6 +25,7 @@ from plato_sas_airflow.triggers.star_catalogue import StarCatalogueTrigger
 
 TABLES = [{"name": "DP3", "columns": [{"name": "nu_max", "step": "msap3-03", "fact": "nu_max", "unit": "uHz"}]}]
 MANIFEST = """\
+apiVersion: plato-sas.io/v1alpha1
 kind: StarCatalogue
 spec: {campaign: demo, pipeline: sas-demo, tables: [{name: DP3, columns: [{name: x, step: a, fact: x}]}]}
 """
@@ -211,8 +212,10 @@ def test_tables_that_are_not_there_are_named(tmp_path: Path) -> None:
         read_tables(str(tmp_path), "other")
     for name, text, told in (
         ("bad", MANIFEST.replace("columns", "rows"), "catalogue: tables.0.columns"),
-        ("none", "[]", "the manifest of a StarCatalogue is wanted"),
-        ("star", "kind: StarProcessing", "the manifest of a StarCatalogue is wanted"),
+        ("none", "[]", "the manifest of a StarCatalogue"),
+        ("star", "kind: StarProcessing", "the manifest of a StarCatalogue"),
+        ("old", MANIFEST.replace("v1alpha1", "v1"), "the manifest of a StarCatalogue"),
+        ("more", MANIFEST.replace("{campaign", "{stars: [a], campaign"), "spec: stars: not used"),
         ("other", MANIFEST, "spec.pipeline is sas-demo, not other"),
     ):
         (tmp_path / f"{name}.yaml").write_text(text)

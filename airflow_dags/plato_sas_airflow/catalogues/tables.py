@@ -5,15 +5,18 @@ from typing import Any
 import yaml
 from airflow.sdk import ObjectStoragePath
 
-from plato_sas.api import StarCatalogue
+from plato_sas.api import API_VERSION, StarCatalogue
 from plato_sas_airflow.catalogues.resource import checked_spec
 from plato_sas_airflow.errors import BatchError
+
+_CATALOGUE = (API_VERSION, StarCatalogue.__name__)
 
 
 def read_tables(folder: str, pipeline: str) -> list[dict[str, Any]]:
     """The tables of the StarCatalogue in `<folder>/<pipeline>.yaml`. Raises BatchError naming the file.
 
-    Its name and campaign are not used: a run has its own.
+    Its name and campaign are not used: a run has its own. What else it might have is refused, since the run's catalogue
+    would not have it.
 
     :param folder: a local path, or a URL of a storage that Airflow knows.
     """
@@ -27,11 +30,11 @@ def read_tables(folder: str, pipeline: str) -> list[dict[str, Any]]:
         ) from None
     except (OSError, ValueError, ImportError, yaml.YAMLError) as error:
         raise BatchError(f"{path}: {type(error).__name__}: {error}") from error
-    spec = (
-        document.get("spec") if isinstance(document, dict) and document.get("kind") == StarCatalogue.__name__ else None
-    )
-    if not isinstance(spec, dict):
-        raise BatchError(f"{path}: the manifest of a StarCatalogue is wanted")
+    spec = document.get("spec") if isinstance(document, dict) else None
+    if not isinstance(spec, dict) or (document.get("apiVersion"), document.get("kind")) != _CATALOGUE:
+        raise BatchError(f"{path}: the manifest of a StarCatalogue ({API_VERSION}) is wanted")
+    if unused := sorted(spec.keys() - {"campaign", "pipeline", "tables"}):
+        raise BatchError(f"{path}: spec: {', '.join(unused)}: not used for the catalogue of a run")
     try:
         checked = checked_spec(spec)
     except BatchError as error:

@@ -12,8 +12,7 @@ from plato_sas_airflow.batch import CAMPAIGN_LABEL, STAR_LABEL
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.runs.final import final
-from plato_sas_airflow.runs.lists import required_campaign, validated_list, work_folder
-from plato_sas_airflow.runs.quarter import batch_arguments
+from plato_sas_airflow.runs.lists import batch_arguments, required_campaign, validated_list, work_folder
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.star_files import read_stars
 from plato_sas_airflow.targets.files import write_batches

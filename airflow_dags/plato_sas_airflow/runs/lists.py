@@ -1,8 +1,8 @@
-"""The target list of a run: read, checked, reported."""
+"""The target list of a run: read, checked, reported, handed out in batches."""
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.targets.files import read_list, run_folder, write_bad_rows
+from plato_sas_airflow.targets.planning import PlannedBatch
 from plato_sas_airflow.targets.validation import TargetList, Validator
 from plato_sas_airflow.values import names_of, text_of
 
@@ -55,3 +56,16 @@ def required_campaign(params: dict[str, Any]) -> str:
     if not campaign:
         raise AirflowFailException("campaign: none is given; fill in the form, or the setting [plato_sas] campaign")
     return str(campaign)
+
+
+def batch_arguments(batches: Sequence[PlannedBatch], paths: Sequence[str]) -> list[dict[str, Any]]:
+    """What the StarBatchOperator of each batch is given; `paths`: the batches' files."""
+    return [
+        {"stars_file": path, "priority": batch.priority, "failed_stars_path": failed_stars_path(path)}
+        for batch, path in zip(batches, paths, strict=True)
+    ]
+
+
+def failed_stars_path(batch_file: str) -> str:
+    """Where the failed stars of a batch go, beside the batch's own file."""
+    return f"{batch_file.removesuffix('.csv')}.failed.csv"

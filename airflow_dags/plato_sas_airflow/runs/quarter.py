@@ -1,7 +1,7 @@
 """The tasks of `plato_sas_quarter`."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -11,10 +11,10 @@ from plato_sas_airflow.catalogues.tables import read_tables
 from plato_sas_airflow.checking import problems
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.runs.final import final
-from plato_sas_airflow.runs.lists import required_campaign, validated_list
+from plato_sas_airflow.runs.lists import batch_arguments, required_campaign, validated_list
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.targets.files import write_batches
-from plato_sas_airflow.targets.planning import PlannedBatch, plan
+from plato_sas_airflow.targets.planning import plan
 from plato_sas_airflow.values import parameters_of
 
 log = logging.getLogger(__name__)
@@ -66,19 +66,6 @@ def plan_quarter(settings: Settings, asked: dict[str, Any]) -> list[dict[str, An
     for batch in batches:
         log.info("Batch %s: %d stars", batch.name, len(batch.stars))
     return batch_arguments(batches, paths)
-
-
-def batch_arguments(batches: Sequence[PlannedBatch], paths: Sequence[str]) -> list[dict[str, Any]]:
-    """What the StarBatchOperator of each batch is given; `paths`: the batches' files."""
-    return [
-        {"stars_file": path, "priority": batch.priority, "failed_stars_path": failed_stars_path(path)}
-        for batch, path in zip(batches, paths, strict=True)
-    ]
-
-
-def failed_stars_path(batch_file: str) -> str:
-    """Where the failed stars of a batch go, beside the batch's own file."""
-    return f"{batch_file.removesuffix('.csv')}.failed.csv"
 
 
 def announce_campaign(

@@ -10,8 +10,7 @@ from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.reprocessing import Present, Selection, batches, chosen, groups, in_states
 from plato_sas_airflow.runs.final import final
-from plato_sas_airflow.runs.lists import required_campaign
-from plato_sas_airflow.runs.quarter import failed_stars_path
+from plato_sas_airflow.runs.lists import failed_stars_path, required_campaign
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.targets.files import read_list, write_batches
 from plato_sas_airflow.values import names_of, parameters_of

@@ -77,7 +77,8 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
         _on_signals(stop)
         await stop.wait()
 
-    if await _first(watches, operator.run(), ended()) and not stop.is_set():
+    # Before kopf has started, a signal is its own to handle: then this end was asked for.
+    if await _first(watches, operator.run(), ended()) and started.is_set() and not stop.is_set():
         # kopf has logged why, and raises nothing. A new process lists everything again.
         raise WatchesEnded("the watches have ended although nobody asked for it: this process ends")
 

@@ -16,7 +16,6 @@ from plato_sas.plan.timeouts import LimitPod
 logger = logging.getLogger(__name__)
 
 
-# The Job itself is wrong; or it may not be now (a quota, a policy, a right).
 _AT_ONCE = 1  # the least that a pod's deadline can be [s]
 
 

@@ -28,7 +28,6 @@ Document = dict[str, Any]
 
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 60.0
-# The Job itself is wrong; or it may not be now (a quota, a policy, a right).
 
 
 class Catalogues:

@@ -16,6 +16,7 @@ from plato_sas.jobs.pods import (
     start_problem,
     succeeded,
 )
+from plato_sas.jobs.shell import OUTPUT_MOUNT
 from plato_sas.stager.messages import Problem, parse_problem
 
 TIMED_OUT = "DeadlineExceeded"
@@ -32,8 +33,7 @@ _LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
 _SCRATCH_FULL = re.compile(r'EmptyDir volume "scratch-([a-z0-9-]+)"')
 # What the C library (strerror(3)) says where the products volume takes nothing; modules of every language pass it on.
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
-_READ_ONLY = "Read-only file system"
-_OUTPUT = "/sas/out"  # elsewhere a module may never write
+_READ_ONLY = "Read-only file system"  # of OUTPUT_MOUNT: elsewhere a module may never write
 
 
 class FailureClass(StrEnum):
@@ -144,7 +144,7 @@ def _container_failure(pod: Document, container: str, terminated: Document) -> F
 def _module_failure(step: str, exit_code: int, message: str, at: str | None) -> Failure:
     if any(words in message for words in _NO_SPACE):
         return Failure(FailureClass.INFRASTRUCTURE, "NoSpaceLeft", message, step, exit_code, at)
-    if _READ_ONLY in message and _OUTPUT in message:
+    if any(_READ_ONLY in line and OUTPUT_MOUNT in line for line in message.splitlines()):
         return Failure(FailureClass.INFRASTRUCTURE, "OutputReadOnly", message, step, exit_code, at)
     return Failure(FailureClass.SCIENCE, _MODULE_FAILED, message, step, exit_code, at)
 

@@ -8,6 +8,7 @@ from plato_sas.jobs.stage import Owner, Site
 
 Document = dict[str, Any]
 
+OUTPUT_MOUNT = "/sas/out"
 SCRATCH_MOUNT = "/tmp"  # noqa: S108 - a container's own emptyDir
 LOCKED_DOWN = {
     "allowPrivilegeEscalation": False,
