@@ -46,6 +46,7 @@ class Apt:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int = 0) -> None:
         self.calls: list[list[str]] = []
         self.policy = tmp_path / "policy-rc.d"
+        self.databases = tmp_path / "createcluster.d" / "plato-sas.conf"
         self.policy_seen = ""
         self.installed = False
 
@@ -53,10 +54,12 @@ class Apt:
             self.calls.append(command)
             if "install" in command:
                 self.policy_seen = self.policy.read_text()
+                assert "create_main_cluster = false" in self.databases.read_text()
                 self.installed = code == 0
             return subprocess.CompletedProcess(command, code if "install" in command else 0, "E: no such package\n", "")
 
         monkeypatch.setattr(prerequisites, "POLICY", self.policy)
+        monkeypatch.setattr(prerequisites, "DATABASES", self.databases)
         monkeypatch.setattr("subprocess.run", run)
         monkeypatch.setattr("os.geteuid", lambda: 0)
         monkeypatch.setattr("shutil.which", lambda name, path=None: f"/usr/bin/{name}")
@@ -72,6 +75,7 @@ def test_missing_packages_are_installed_without_starting_services(
     assert [call[-1] for call in apt.calls] == ["update", "wanted"]
     assert "exit 101" in apt.policy_seen, "services could have started"
     assert not apt.policy.exists()
+    assert not apt.databases.exists()
 
 
 def test_nothing_is_fetched_where_nothing_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
