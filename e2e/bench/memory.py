@@ -122,8 +122,9 @@ async def _caught_up(api: Api, site: Site, stars: int) -> None:
         path = await asyncio.to_thread(site.operator_proxy, 9090, "/metrics")
         samples = Samples.parse(await api.text(path), "plato_sas_")
         known = samples.one("plato_sas_starprocessings", 0.0)
-        seen = sum(value for _, value in samples.of("plato_sas_reconcile_duration_seconds_count"))
-        depth = samples.one("plato_sas_queue_depth", 0.0)
+        reconciled = samples.of("plato_sas_reconcile_duration_seconds_count")
+        seen = sum(value for labels, value in reconciled if labels["kind"] == "StarProcessing")
+        depth = sum(value for _, value in samples.of("plato_sas_queue_depth"))
         if known == stars and seen >= stars and depth == 0:
             return ""
         return f"{known:.0f} of {stars} stars known, {seen:.0f} looked at, {depth:.0f} waiting"

@@ -103,8 +103,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class Processed:
-    """A run of which every star has ended. Times in seconds; `working`: from the first star's creation to the last
-    one's end; `memory`: MiB by component before, and at its largest; `cpu`: seconds by part."""
+    """A run of which every star has ended.
+
+    Times in seconds. `working`: from the first star's creation to the last one's end. `memory`: MiB of each component
+    before, and at its largest. `airflow` and `cpu`: processor time by component, and by part of the platform.
+    """
 
     stars: int
     wall: float
@@ -112,6 +115,7 @@ class Processed:
     instances: int
     tasks: dict[str, float]
     memory: dict[str, tuple[float, float]]
+    airflow: dict[str, float]
     cpu: dict[str, float]
     rows: dict[str, int]
     mebibytes: float
@@ -180,7 +184,7 @@ class Quarter:
             result = self.api.wait_run(QUARTER_DAG, run_id, _RUN_SECONDS, look)
         if not result.succeeded:
             raise BenchError(f"run {run_id} is {result.state}; {self.api.run_page(QUARTER_DAG, run_id)}")
-        platform = cpu.Usage.take().since(used)
+        platform, airflow = cpu.Usage.take().since(used), footprint.seconds()
         first, last = asyncio.run(_span(self.site, stars))
         ran = self.api.run(QUARTER_DAG, run_id)
         instances = self.api.task_instances(QUARTER_DAG, run_id)
@@ -191,8 +195,9 @@ class Quarter:
             instances=len(instances),
             tasks=_durations(instances),
             memory=footprint.memory(),
+            airflow=airflow,
             cpu={
-                "airflow": footprint.seconds(),
+                "airflow": sum(airflow.values()),
                 "postgres": cpu.family_seconds(self.server.pid) - stored,
                 **{name: platform[name] for name in platform if name != "bench"},
             },
@@ -252,7 +257,7 @@ class Footprint:
     daemons: Sequence[Daemon]
     _before: dict[str, float] = field(default_factory=dict[str, float])
     _largest: dict[str, float] = field(default_factory=dict[str, float])
-    _used: float = 0.0
+    _used: dict[str, float] = field(default_factory=dict[str, float])
     _sampled: float = 0.0
 
     def __post_init__(self) -> None:
@@ -271,15 +276,17 @@ class Footprint:
         """MiB of each component: at the beginning, and the largest that was seen."""
         return {name: (round(self._before[name], 1), round(self._largest[name], 1)) for name in self._before}
 
-    def seconds(self) -> float:
-        """Processor time since the beginning, that of ended tasks included."""
-        return self._seconds() - self._used
+    def seconds(self) -> dict[str, float]:
+        """Processor time of each component since the beginning; the scheduler's has that of the tasks."""
+        return {name: round(value - self._used[name], 1) for name, value in self._seconds().items()}
 
     def _memory(self) -> dict[str, float]:
         return {daemon.name: resident_bytes(daemon.members()) / 2**20 for daemon in self.daemons}
 
-    def _seconds(self) -> float:
-        return sum(cpu.seconds(pid, children=True) for daemon in self.daemons for pid in daemon.members())
+    def _seconds(self) -> dict[str, float]:
+        return {
+            daemon.name: sum(cpu.seconds(pid, children=True) for pid in daemon.members()) for daemon in self.daemons
+        }
 
 
 def _result(planned: Planned, processed: Processed) -> Result:
@@ -316,6 +323,7 @@ def _result(planned: Planned, processed: Processed) -> Result:
             },
             "taskSeconds": processed.tasks,
             "memoryMiB": processed.memory,
+            "airflowCpuSeconds": processed.airflow,
             "cpuSeconds": {name: round(value, 1) for name, value in processed.cpu.items()},
             "databaseRows": processed.rows,
             "databaseRowsInAll": sum(processed.rows.values()),

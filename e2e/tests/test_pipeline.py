@@ -139,7 +139,7 @@ def test_the_operator_tells_prometheus_and_the_kubelet_how_it_is(site: Site, bra
     )
     metrics = kubectl("get", "--raw", f"{pods}/{name}:9090/proxy/metrics")
     assert 'plato_sas_steps_total{module="middle",outcome="Skipped"}' in metrics
-    assert "plato_sas_queue_depth 0.0" in metrics
+    assert 'plato_sas_queue_depth{kind="StarProcessing"} 0.0' in metrics
     assert kubectl("get", "--raw", f"{pods}/{name}:8080/proxy/healthz").strip() == "{}"
     log = kubectl("logs", name, "--tail=50", namespace=site.namespace)
     assert all("severity" in json.loads(line) for line in log.splitlines())

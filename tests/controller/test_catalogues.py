@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from plato_sas.controller import catalogues as module
+from plato_sas.controller import queue
 from plato_sas.controller.catalogues import Catalogues
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.operator import Operator
@@ -296,7 +297,7 @@ def test_a_deleted_job_is_noticed() -> None:
 
 
 def test_errors_of_one_are_retried_and_stop_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(queue, "_FIRST_BACKOFF", 0.001)
     failures = [500, 0, 429]
 
     def refuse(verb: str, kind: Kind, name: str) -> ApiError | None:
@@ -314,7 +315,7 @@ def test_errors_of_one_are_retried_and_stop_no_other(monkeypatch: pytest.MonkeyP
 
 def test_a_cluster_without_the_kind_does_not_stop_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
     """The definitions of an older release may be there: Helm does not replace them."""
-    monkeypatch.setattr(module, "_FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
     asked: list[str] = []
 
     def refuse(verb: str, kind: Kind, name: str) -> ApiError | None:

@@ -3,7 +3,10 @@
 import asyncio
 from collections import Counter
 
+from prometheus_client import REGISTRY
+
 from plato_sas.controller.queue import WorkQueue
+from plato_sas.controller.resources import CATALOGUE, PROCESSING, Kind
 
 
 async def empty(queue: WorkQueue) -> bool:
@@ -139,3 +142,16 @@ def test_a_key_that_comes_again_and_again_does_not_starve_the_others() -> None:
         assert worked == ["busy", "a", "b", "busy", "busy", "busy"]
 
     asyncio.run(scenario())
+
+
+def test_each_kind_has_a_depth_of_its_own() -> None:
+    def depth(kind: Kind) -> float | None:
+        return REGISTRY.get_sample_value("plato_sas_queue_depth", {"kind": kind.name})
+
+    stars, catalogues = WorkQueue(PROCESSING), WorkQueue(CATALOGUE)
+    for key in ("a", "b"):
+        stars.add(key)
+    catalogues.add("q1-dp")
+    assert (depth(PROCESSING), depth(CATALOGUE)) == (2, 1)
+    asyncio.run(stars.get())
+    assert (depth(PROCESSING), depth(CATALOGUE)) == (1, 1)

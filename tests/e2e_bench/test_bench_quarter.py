@@ -13,17 +13,17 @@ BURN = "sum(range(30_000_000))"
 
 
 def processed(wall: float, working: float) -> Processed:
-    memory = dict.fromkeys(("api-server", "scheduler", "triggerer", "dag-processor"), (100.0, 150.0))
     return Processed(
-        100,
-        wall,
-        working,
-        14,
-        {"plan": 3.0},
-        memory,
-        {"airflow": 25.0, "postgres": 5.0, "etcd": 10.0},
-        {"xcom": 9},
-        12.0,
+        stars=100,
+        wall=wall,
+        working=working,
+        instances=14,
+        tasks={"plan": 3.0},
+        memory=dict.fromkeys(("api-server", "scheduler", "triggerer", "dag-processor"), (100.0, 150.0)),
+        airflow={"scheduler": 25.0},
+        cpu={"airflow": 25.0, "postgres": 5.0, "etcd": 10.0},
+        rows={"xcom": 9},
+        mebibytes=12.0,
     )
 
 

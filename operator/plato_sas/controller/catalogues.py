@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from plato_sas.api import StarCatalogue, StarCatalogueStatus
 from plato_sas.controller.client import AlreadyExists, ApiError, KubeClient, NotFound
 from plato_sas.controller.merge_patch import difference
+from plato_sas.controller.queue import WorkQueue
 from plato_sas.controller.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
 from plato_sas.controller.revisions import Revisions
+from plato_sas.controller.worker import work
 from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
 from plato_sas.jobs.shell import owned_by
@@ -26,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 Document = dict[str, Any]
 
-_FIRST_BACKOFF = 0.5
-_LONGEST_BACKOFF = 60.0
+_FIRST_PAUSE = 0.5  # seconds between tries of a list, doubled each time
+_LONGEST_PAUSE = 60.0
 
 
 class Catalogues:
@@ -50,9 +52,7 @@ class Catalogues:
         self._job_ttl = job_ttl
         self._resync = resync
         self._names: dict[str, str] = {}  # by label value
-        self._due: dict[str, float] = {}  # when to look, by the event loop's clock
-        self._failures: dict[str, int] = {}
-        self._woken = asyncio.Event()
+        self._queue = WorkQueue(CATALOGUE)
 
     def observe(self, kind: Kind, item: Document) -> None:
         """A watch event of any kind: whom it may concern is looked at."""
@@ -61,17 +61,17 @@ class Catalogues:
         elif kind in (JOB, POD):
             name = self._names.get(item["metadata"].get("labels", {}).get(CATALOGUE_LABEL, ""))
             if name is not None:
-                self._mark(name)
+                self._queue.add(name)
         elif kind in (PIPELINE, MODULE):
             # One that was rejected may be sound now.
             for name in self._names.values():
-                self._mark(name)
+                self._queue.add(name)
 
     async def run(self) -> None:
         """Work until cancelled; pipelines and modules must be known."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._list_now_and_then())
-            group.create_task(self._work())
+            group.create_task(work(self._queue, self.reconcile, "catalogue"))
 
     async def reconcile(self, name: str) -> float | None:
         """Bring a catalogue further; when to look again without an event, in seconds. Raises ApiError."""
@@ -174,68 +174,23 @@ class Catalogues:
             fields = {"catalogue": name, "state": status.state.value, "told": status.message or ""}
             logger.info("Catalogue changed state", extra=fields)
 
-    # The loop
-
     def _look_at(self, name: str) -> None:
         self._names[label_value(name)] = name
-        self._mark(name)
-
-    def _mark(self, name: str, delay: float = 0.0) -> None:
-        due = asyncio.get_running_loop().time() + delay
-        if due < self._due.get(name, due + 1.0):
-            self._due[name] = due
-            self._woken.set()
+        self._queue.add(name)
 
     async def _list_now_and_then(self) -> None:
         """A watch can lose an event; and at the start everything is looked at."""
-        pause = _FIRST_BACKOFF
+        pause = _FIRST_PAUSE
         while True:
             try:
                 for item in await self._client.list(CATALOGUE):
                     self._look_at(item["metadata"]["name"])
-                pause = _FIRST_BACKOFF
+                pause = _FIRST_PAUSE
                 await asyncio.sleep(self._resync)
             except ApiError as error:
                 logger.warning("Catalogues not listed", extra={"error": str(error), "retry_in": pause})
                 await asyncio.sleep(pause)
-                pause = min(_LONGEST_BACKOFF, pause * 2)
-
-    async def _work(self) -> None:
-        while True:
-            name = await self._next()
-            try:
-                again = await self.reconcile(name)
-                self._failures.pop(name, None)
-                if again is not None:
-                    self._mark(name, again)
-            except ApiError as error:
-                pause = self._retry(name)
-                logger.warning("API request failed", extra={"catalogue": name, "error": str(error), "retry_in": pause})
-            except Exception:
-                # One catalogue's surprise must not stop the others; it is tried again, ever more slowly.
-                pause = self._retry(name)
-                logger.exception("Reconciliation failed", extra={"catalogue": name, "retry_in": pause})
-
-    def _retry(self, name: str) -> float:
-        failures = self._failures[name] = self._failures.get(name, 0) + 1
-        pause = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(failures - 1, 16))
-        self._mark(name, pause)
-        return pause
-
-    async def _next(self) -> str:
-        """The name that is due first, once it is."""
-        loop = asyncio.get_running_loop()
-        while True:
-            self._woken.clear()
-            name = min(self._due, key=self._due.__getitem__, default=None)
-            left = self._due[name] - loop.time() if name is not None else None
-            if name is not None and left is not None and left <= 0:
-                del self._due[name]
-                return name
-            try:
-                await asyncio.wait_for(self._woken.wait(), left)
-            except TimeoutError:
-                continue
+                pause = min(_LONGEST_PAUSE, pause * 2)
 
 
 def _may_begin(catalogue: StarCatalogue) -> bool:

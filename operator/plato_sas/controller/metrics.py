@@ -5,16 +5,17 @@ from prometheus_client import Counter, Gauge, Histogram
 API_REQUESTS = Counter(
     "plato_sas_api_requests_total", "Requests to the API server, without watches.", ["method", "code"]
 )
-QUEUE_DEPTH = Gauge("plato_sas_queue_depth", "Stars waiting to be reconciled.")
+QUEUE_DEPTH = Gauge("plato_sas_queue_depth", "Resources waiting to be reconciled.", ["kind"])
 QUEUE_LATENCY = Histogram(
     "plato_sas_queue_latency_seconds",
-    "Time from a star being marked dirty to its reconciliation.",
+    "Time from a resource being marked dirty to its reconciliation.",
+    ["kind"],
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300),
 )
 RECONCILES = Histogram(
     "plato_sas_reconcile_duration_seconds",
     "Duration of one reconciliation.",
-    ["outcome"],
+    ["kind", "outcome"],
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
 )
 ACTIVE_STARS = Gauge("plato_sas_active_stars", "Stars that may have Jobs now.")

@@ -21,6 +21,7 @@ from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
 from plato_sas.controller.view import View, decisive
 from plato_sas.controller.window import AdmissionWindow
+from plato_sas.controller.worker import work
 from plato_sas.jobs.attempt import finished
 
 logger = logging.getLogger(__name__)
@@ -120,35 +121,12 @@ class Operator:
         """Work until cancelled; `prime` must have been called."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.workers):
-                group.create_task(self._work())
+                group.create_task(work(self._queue, self._reconciler.reconcile, "processing"))
             if self._logs is not None:
                 group.create_task(self._logs.run())
             group.create_task(self._catalogues.run())
             group.create_task(self._resync())
             group.create_task(_watch_loop_lag())
-
-    async def _work(self) -> None:
-        while True:
-            name = await self._queue.get()
-            started = time.monotonic()
-            outcome = "ok"
-            try:
-                again = await self._reconciler.reconcile(name)
-                self._queue.succeeded(name)
-                if again is not None:
-                    self._queue.add_after(name, again)
-            except ApiError as error:
-                outcome = "api_error"
-                pause = self._queue.retry(name)
-                logger.warning("API request failed", extra={"processing": name, "error": str(error), "retry_in": pause})
-            except Exception:
-                # One star's surprise must not stop the others; it is tried again, ever more slowly.
-                outcome = "error"
-                pause = self._queue.retry(name)
-                logger.exception("Reconciliation failed", extra={"processing": name, "retry_in": pause})
-            finally:
-                self._queue.done(name)
-                metrics.RECONCILES.labels(outcome).observe(time.monotonic() - started)
 
     async def _resync(self) -> None:
         """Compare the view with the API server now and then: a watch can lose a deletion."""

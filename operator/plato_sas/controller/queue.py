@@ -5,15 +5,19 @@ import time
 from collections import deque
 
 from plato_sas.controller import metrics
+from plato_sas.controller.resources import PROCESSING, Kind
 
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 60.0
 
 
 class WorkQueue:
-    """Keys to reconcile. A key added while it is being worked on comes again afterwards, once."""
+    """Names of resources of one kind to reconcile. One added while it is worked on comes again afterwards, once."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind = PROCESSING) -> None:
+        self.kind = kind
+        self._depth = metrics.QUEUE_DEPTH.labels(kind.name)
+        self._latency = metrics.QUEUE_LATENCY.labels(kind.name)
         self._order: deque[str] = deque()
         self._dirty: dict[str, float] = {}  # since when
         self._processing: set[str] = set()
@@ -58,8 +62,8 @@ class WorkQueue:
             self._available.clear()
             await self._available.wait()
         key = self._order.popleft()
-        metrics.QUEUE_DEPTH.set(len(self._order))
-        metrics.QUEUE_LATENCY.observe(time.monotonic() - self._dirty.pop(key))
+        self._depth.set(len(self._order))
+        self._latency.observe(time.monotonic() - self._dirty.pop(key))
         self._processing.add(key)
         return key
 
@@ -75,5 +79,5 @@ class WorkQueue:
 
     def _put(self, key: str) -> None:
         self._order.append(key)
-        metrics.QUEUE_DEPTH.set(len(self._order))
+        self._depth.set(len(self._order))
         self._available.set()
