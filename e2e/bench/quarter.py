@@ -5,6 +5,7 @@ time. No catalogue is made: its Job would have to do something.
 """
 
 import asyncio
+import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from e2e.bench import catalogue, cpu
 from e2e.bench.api import STARS as STARS_PATH
 from e2e.bench.api import connect
 from e2e.bench.database import Database, grown
+from e2e.bench.figures import rate_by_batch
 from e2e.bench.options import Options
 from e2e.bench.result import FOLDER, Bar, Figure, Result
 from e2e.bench.simulator import simulated_nodes
@@ -105,13 +107,15 @@ class Planned:
 class Processed:
     """A run of which every star has ended.
 
-    Times in seconds. `working`: from the first star's creation to the last one's end. `memory`: MiB of each component
-    before, and at its largest. `airflow` and `cpu`: processor time by component, and by part of the platform.
+    Times in seconds. `working`: from the first star's creation to the last one's end. `rates`: stars per second of each
+    tenth. `memory`: MiB of each component before, and at its largest. `airflow` and `cpu`: processor time by component,
+    and by part of the platform.
     """
 
     stars: int
     wall: float
     working: float
+    rates: list[float]
     instances: int
     tasks: dict[str, float]
     memory: dict[str, tuple[float, float]]
@@ -185,13 +189,14 @@ class Quarter:
         if not result.succeeded:
             raise BenchError(f"run {run_id} is {result.state}; {self.api.run_page(QUARTER_DAG, run_id)}")
         platform, airflow = cpu.Usage.take().since(used), footprint.seconds()
-        first, last = asyncio.run(_span(self.site, stars))
+        created, ended = asyncio.run(_times(self.site, stars))
         ran = self.api.run(QUARTER_DAG, run_id)
         instances = self.api.task_instances(QUARTER_DAG, run_id)
         return Processed(
             stars=stars,
             wall=timestamp(ran["end_date"]) - timestamp(ran["queued_at"]),
-            working=last - first,
+            working=ended[-1] - created[0],
+            rates=rate_by_batch(ended, max(2, stars // 10)),
             instances=len(instances),
             tasks=_durations(instances),
             memory=footprint.memory(),
@@ -237,16 +242,16 @@ def _durations(instances: Sequence[Document]) -> dict[str, float]:
     return longest
 
 
-async def _span(site: Site, stars: int) -> tuple[float, float]:
-    """When the first star was created and the last one ended (Unix time, whole seconds). Raises BenchError."""
+async def _times(site: Site, stars: int) -> tuple[list[float], list[float]]:
+    """When stars were created, and when they ended (Unix time, whole seconds), sorted. Raises BenchError."""
     async with connect() as api:
         items, _ = await api.list(STARS_PATH.format(namespace=site.namespace))
     succeeded = [one for one in items if one.get("status", {}).get("state") == "Succeeded"]
     if len(succeeded) != stars:
         raise BenchError(f"{len(succeeded)} of {stars} stars have succeeded")
     return (
-        min(timestamp(one["metadata"]["creationTimestamp"]) for one in succeeded),
-        max(timestamp(one["status"]["finishedAt"]) for one in succeeded),
+        sorted(timestamp(one["metadata"]["creationTimestamp"]) for one in succeeded),
+        sorted(timestamp(one["status"]["finishedAt"]) for one in succeeded),
     )
 
 
@@ -321,6 +326,11 @@ def _result(planned: Planned, processed: Processed) -> Result:
                 "databaseRows": planned.rows,
                 "databaseRowsInAll": sum(planned.rows.values()),
             },
+            "starsPerSecondOfEachTenth": [
+                # Ends are known to the second: a few stars may end in the same one.
+                round(rate, 2) if math.isfinite(rate) else None
+                for rate in processed.rates
+            ],
             "taskSeconds": processed.tasks,
             "memoryMiB": processed.memory,
             "airflowCpuSeconds": processed.airflow,

@@ -17,6 +17,7 @@ def processed(wall: float, working: float) -> Processed:
         stars=100,
         wall=wall,
         working=working,
+        rates=[0.5] * 10,
         instances=14,
         tasks={"plan": 3.0},
         memory=dict.fromkeys(("api-server", "scheduler", "triggerer", "dag-processor"), (100.0, 150.0)),
