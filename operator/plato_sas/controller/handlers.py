@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -27,6 +27,18 @@ def _register(handlers: kopf.OperatorRegistry, operator: Operator, kind: Kind) -
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers, id=f"view-{kind.plural}")
     async def observe(event: kopf.RawEvent, **_: Any) -> None:
         operator.observe(kind, event["type"], dict(event["object"]))
+        _empty(cast(dict[str, Any], event["object"]))
+
+
+def _empty(body: dict[str, Any]) -> None:
+    """Take out what nobody reads again.
+
+    kopf's wrapper of an object refers to itself: what is in it would stay until the next collection of all garbage,
+    and the documents of a second's events make those long and frequent.
+    """
+    for key in [key for key in body if key != "metadata"]:
+        del body[key]
+    body["metadata"].pop("managedFields", None)
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
