@@ -127,6 +127,8 @@ def test_what_kubectl_shows(site: Site, catalogues: Catalogues) -> None:
     assert table[0].split() == ["NAME", "CAMPAIGN", "PIPELINE", "STATE", "STARS", "PROBLEMS", "AGE"]
     assert table[1].split()[:6] == ["shown", CAMPAIGN, "weighing", "Succeeded", "1", "0"]
     assert "starcatalogue" in kubectl("get", "plato", "-o", "name", namespace=site.namespace)
+    described = kubectl("describe", "scat", "shown", namespace=site.namespace)
+    assert "rows: DP3 1" in described.partition("\nEvents:")[2]
 
 
 def test_what_it_is_made_of_cannot_be_changed(catalogues: Catalogues) -> None:

@@ -11,7 +11,7 @@ from plato_sas.controller import queue
 from plato_sas.controller.catalogues import Catalogues
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.operator import Operator
-from plato_sas.controller.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
+from plato_sas.controller.resources import CATALOGUE, EVENT, JOB, MODULE, PIPELINE, POD, Kind
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
 from plato_sas.controller.view import View
@@ -113,6 +113,8 @@ def test_a_failed_job_is_told_with_its_last_lines() -> None:
     found = status(made)
     assert (found["state"], found["message"]) == ("Failed", "catalogue: error: campaign 'q1' has no folder")
     assert found["exitCode"] == 2
+    ((kind, told),) = [(one["involvedObject"]["kind"], one["message"]) for one in made.all(EVENT).values()]
+    assert (kind, told) == ("StarCatalogue", f"CollectionFailed (exit code 2): {found['message']}")
     look(made, 3)
     assert len(made.jobs_created) == 1
 

@@ -1,9 +1,10 @@
-"""What `kubectl describe` tells below a star's status."""
+"""What `kubectl describe` tells below the status of a star or a catalogue."""
 
 from typing import Any
 
-from plato_sas.api import StarProcessingStatus
-from plato_sas.controller.events import Note, event_body, notes
+from plato_sas.api import StarCatalogueStatus, StarProcessingStatus
+from plato_sas.controller.events import Note, catalogue_notes, event_body, notes
+from sas_catalogue import catalogue
 from sas_samples import NOW, UID, processing
 
 
@@ -64,3 +65,38 @@ def test_an_event_is_about_its_star_and_not_too_long() -> None:
     assert len(body["message"]) <= 1024, "what the API server takes"
     assert len(body["metadata"]["generateName"]) <= 58
     assert (body["type"], body["reason"], body["firstTimestamp"]) == ("Warning", "StepFailed", NOW)
+
+
+def catalogue_status(state: str, reason: str = "", **fields: Any) -> StarCatalogueStatus:
+    complete = {"type": "Complete", "status": "False", "reason": reason or state, "lastTransitionTime": NOW}
+    return StarCatalogueStatus.model_validate({"state": state, "conditions": [complete]} | fields)
+
+
+def catalogue_told(old: StarCatalogueStatus, new: StarCatalogueStatus) -> list[tuple[str, str, str]]:
+    return [(note.type, note.reason, note.message) for note in catalogue_notes(old, new)]
+
+
+def test_the_end_of_a_catalogue_is_told_with_its_tables_or_its_failure() -> None:
+    running = catalogue_status("Running")
+    tables = [{"name": "DP3", "rows": 2}, {"name": "DP5", "rows": 1}]
+    made = catalogue_status("Succeeded", "Published", tables=tables, message="problems.txt: 1 star with problems")
+    told = "rows: DP3 2, DP5 1; problems.txt: 1 star with problems"
+    assert catalogue_told(running, made) == [("Normal", "Succeeded", told)]
+    assert catalogue_told(made, made) == []
+    failed = catalogue_status("Failed", "CollectionFailed", exitCode=2, message="no folder")
+    assert catalogue_told(running, failed) == [("Warning", "Failed", "CollectionFailed (exit code 2): no folder")]
+    rejected = catalogue_status("Rejected", message="no such step")
+    assert catalogue_told(catalogue_status("Pending"), rejected) == [("Warning", "Rejected", "no such step")]
+
+
+def test_a_catalogues_retry_is_told_once_and_a_rerun_not_at_all() -> None:
+    lost = {"retries": {"Infrastructure": 1}, "message": "Job j was deleted"}
+    again = catalogue_status("Pending", "JobLost", **lost)
+    assert catalogue_told(catalogue_status("Running"), again) == [("Warning", "Retried", "JobLost: Job j was deleted")]
+    assert catalogue_told(again, catalogue_status("Running", **lost)) == []
+    assert catalogue_told(again, catalogue_status("Pending", "Rerun")) == []
+
+
+def test_an_event_names_the_catalogue() -> None:
+    about = event_body(catalogue(), Note("Normal", "Succeeded", ""), NOW)["involvedObject"]
+    assert (about["kind"], about["name"], about["uid"]) == ("StarCatalogue", "q1-dp", "uid-1")

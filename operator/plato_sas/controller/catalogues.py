@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from plato_sas.api import StarCatalogue, StarCatalogueStatus
 from plato_sas.controller.client import AlreadyExists, ApiError, KubeClient, NotFound
+from plato_sas.controller.events import catalogue_notes, tell
 from plato_sas.controller.merge_patch import difference
 from plato_sas.controller.queue import WorkQueue
 from plato_sas.controller.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
@@ -114,6 +115,7 @@ class Catalogues:
                         status = refused(catalogue, str(error), final, self._clock())
                         refusal = None if final else error
         await self._write(stored, catalogue, status)
+        await tell(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
         if refusal is not None:
             raise refusal
         return decision.again_after

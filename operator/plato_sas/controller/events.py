@@ -1,11 +1,26 @@
-"""Kubernetes Events: what `kubectl describe starprocessing` tells below the status."""
+"""Kubernetes Events: what `kubectl describe` tells below the status of a star or a catalogue."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from plato_sas.api import API_VERSION, StarProcessing, StarProcessingStatus, StarState, StepState
+from plato_sas.api import (
+    API_VERSION,
+    CatalogueState,
+    StarCatalogue,
+    StarCatalogueStatus,
+    StarProcessing,
+    StarProcessingStatus,
+    StarState,
+    StepState,
+)
+from plato_sas.controller.client import ApiError, KubeClient
+from plato_sas.controller.resources import EVENT
 from plato_sas.jobs.names import MANAGER
+from plato_sas.plan.status import ACCEPTED, COMPLETE
+
+logger = logging.getLogger(__name__)
 
 _MAX_NOTE = 1000
 
@@ -34,15 +49,47 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
         return
     # A star that succeeds is told by its status: an Event for each of a quarter of a million would be a write in eight.
     if new.state is StarState.REJECTED:
-        accepted = next((one for one in new.conditions if one.type == "Accepted"), None)
-        yield Note("Warning", "Rejected", accepted.message if accepted else "")
+        yield Note("Warning", "Rejected", _said_by(new, ACCEPTED)[1])
     elif new.state in (StarState.CANCELLED, StarState.SUSPENDED):
         yield Note("Normal", new.state.value, "spec.desiredState asks for it")
 
 
-def event_body(processing: StarProcessing, note: Note, now: str) -> dict[str, Any]:
-    """A core/v1 Event about a star."""
-    metadata = processing.metadata
+def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Iterator[Note]:
+    """As `notes`, of a catalogue; there are few of them, so its success is told too."""
+    reason, _ = _said_by(new, COMPLETE)
+    if sum((new.retries or {}).values()) > sum((old.retries or {}).values()):
+        yield Note("Warning", "Retried", f"{reason}: {new.message or ''}")
+    if new.state is old.state:
+        return
+    if new.state is CatalogueState.SUCCEEDED:
+        rows = ", ".join(f"{table.name} {table.rows}" for table in new.tables)
+        yield Note("Normal", "Succeeded", "; ".join(one for one in (f"rows: {rows}", new.message) if one))
+    elif new.state is CatalogueState.FAILED:
+        code = f" (exit code {new.exit_code})" if new.exit_code is not None else ""
+        yield Note("Warning", "Failed", f"{reason}{code}: {new.message or ''}")
+    elif new.state is CatalogueState.REJECTED:
+        yield Note("Warning", "Rejected", new.message or "")
+
+
+def _said_by(status: StarProcessingStatus | StarCatalogueStatus, condition: str) -> tuple[str, str]:
+    """Reason and message of a condition."""
+    found = next((one for one in status.conditions if one.type == condition), None)
+    return (found.reason, found.message) if found is not None else ("", "")
+
+
+async def tell(client: KubeClient, about: StarProcessing | StarCatalogue, told: Iterable[Note], now: str) -> None:
+    """Write the Events; one that cannot be written is not worth failing for."""
+    for note in told:
+        try:
+            await client.create(EVENT, event_body(about, note, now))
+        except ApiError as error:
+            fields = {"about": f"{about.kind} {about.metadata.name}", "reason": note.reason, "error": str(error)}
+            logger.warning("Event not written", extra=fields)
+
+
+def event_body(about: StarProcessing | StarCatalogue, note: Note, now: str) -> dict[str, Any]:
+    """A core/v1 Event about a star or a catalogue."""
+    metadata = about.metadata
     message = note.message if len(note.message) <= _MAX_NOTE else note.message[: _MAX_NOTE - 3] + "..."
     return {
         "apiVersion": "v1",
@@ -50,7 +97,7 @@ def event_body(processing: StarProcessing, note: Note, now: str) -> dict[str, An
         "metadata": {"generateName": f"{metadata.name[:50].rstrip('-.')}."},
         "involvedObject": {
             "apiVersion": API_VERSION,
-            "kind": "StarProcessing",
+            "kind": about.kind,
             "name": metadata.name,
             "namespace": metadata.namespace,
             "uid": metadata.uid,

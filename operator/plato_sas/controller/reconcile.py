@@ -11,11 +11,11 @@ from plato_sas.controller import metrics
 from plato_sas.controller.actuator import Actuator
 from plato_sas.controller.claims import Claims
 from plato_sas.controller.client import ApiError, KubeClient, NotFound
-from plato_sas.controller.events import event_body, notes
+from plato_sas.controller.events import notes, tell
 from plato_sas.controller.last_words import LastWords
 from plato_sas.controller.merge_patch import difference
 from plato_sas.controller.parsed import ParsedStars
-from plato_sas.controller.resources import EVENT, POD, PROCESSING
+from plato_sas.controller.resources import POD, PROCESSING
 from plato_sas.controller.retention import Retention
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.slimming import slim
@@ -96,7 +96,7 @@ class Reconciler:
             if not any(one.active for one in await self._attempts(processing)):
                 self._window.release(name)
             await self._write(stored, processing, status)
-            await self._tell(processing, status)
+            await tell(self._client, processing, notes(processing.status, status), self._clock())
             return None
         await self._revisions.pin(revision)
         decision = await self._decide(processing, revision, graph)
@@ -106,7 +106,7 @@ class Reconciler:
         self._count(graph, processing.status, status)
         if not decision.busy and (not decision.needs_slot or status.state.finished):
             self._window.release(name)
-        await self._tell(processing, status)
+        await tell(self._client, processing, notes(processing.status, status), self._clock())
         # First of all this: what goes may be what a quota has been used up by.
         again = await self._let_go(processing, decision, status)
         if refusals and not all(one.final for one in refusals):
@@ -213,15 +213,6 @@ class Reconciler:
         if status.state is not processing.status.state:
             fields = {"processing": name, "state": status.state.value, "progress": status.progress}
             logger.info("Star changed state", extra=fields)
-
-    async def _tell(self, processing: StarProcessing, status: StarProcessingStatus) -> None:
-        """Events; one that cannot be written is not worth failing for."""
-        for note in notes(processing.status, status):
-            try:
-                await self._client.create(EVENT, event_body(processing, note, self._clock()))
-            except ApiError as error:
-                fields = {"processing": processing.metadata.name, "error": str(error)}
-                logger.warning("Event not written", extra=fields)
 
     def _count(self, graph: Graph, old: StarProcessingStatus, new: StarProcessingStatus) -> None:
         before = {step.name: step for step in old.steps}
