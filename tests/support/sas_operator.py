@@ -1,7 +1,7 @@
 """An operator without its queue: stars are reconciled when a test says so, and killed between any two requests."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,8 +18,10 @@ from plato_sas.jobs.attempt import finished
 from plato_sas.jobs.pods import terminal
 from plato_sas.jobs.stage import Site
 from sas_cluster import FakeCluster, Killed
+from sas_samples import dag
 
 SITE = Site(stager_image="stager:1")
+DIAMOND: Mapping[str, list[str]] = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 JOB_TTL = 60
 STAR_TTL = 10_000
 
@@ -156,3 +158,21 @@ async def drive(
             assert again is not None, f"nobody looks at {star} again: {world.all(PROCESSING).get(star)}"
             world.advance(again)
     raise AssertionError(f"not at rest after {rounds} rounds: {world.all(PROCESSING).get(star)}")
+
+
+def one_star(edges: Mapping[str, list[str]] = DIAMOND, **options: Any) -> FakeCluster:
+    """The star kic1 and its pipeline."""
+    made = FakeCluster()
+    made.catalogue(*dag(edges, **options))
+    made.star("kic1")
+    return made
+
+
+def run(world: FakeCluster, star: str = "kic1") -> None:
+    """As `drive`, by an operator of its own."""
+    asyncio.run(drive(world, OneOperator(world), star))
+
+
+def states(world: FakeCluster, star: str = "kic1") -> dict[str, str]:
+    """Each step's, as the star's status tells it."""
+    return {step["name"]: step["state"] for step in world.status(star).get("steps", [])}
