@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import kopf
 
+from plato_sas.controller.client import PAGE
 from plato_sas.controller.operator import Operator
 from plato_sas.controller.resources import CATALOGUE, WATCHED, Kind
 
@@ -78,7 +79,7 @@ def settings() -> kopf.OperatorSettings:
     kopf_settings = kopf.OperatorSettings()
     kopf_settings.posting.enabled = False
     kopf_settings.scanning.disabled = True
-    kopf_settings.watching.chunk_size = 500
+    kopf_settings.watching.chunk_size = PAGE
     # Its default copies each object three times for each event: two fifths of the operator's time.
     kopf_settings.persistence.diffbase_storage = _NoDiffBase()
     kopf_settings.persistence.progress_storage = _NoProgress()
