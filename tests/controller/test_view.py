@@ -1,5 +1,7 @@
 """The view: what is known of the namespace, whatever order the news comes in."""
 
+import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -111,6 +113,47 @@ def test_what_is_handed_out_is_the_callers_own() -> None:
     assert document is not None
     document["spec"]["star"] = "another"
     assert view.processing("a") == star("a")
+
+
+FINISHED = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+
+
+def test_a_job_and_a_pod_that_have_ended_are_known_as_before() -> None:
+    view = View()
+    view.put(PROCESSING, star("a"))
+    view.put(JOB, job("j", "a", 1))
+    view.put(POD, pod("p", "j", "a", 1))
+    ended_job, ended_pod = job("j", "a", 3) | FINISHED, pod("p", "j", "a", 2) | {"status": {"phase": "Succeeded"}}
+    assert view.put(JOB, ended_job) == view.put(POD, ended_pod) == {"a"}
+    known = view.job("j")
+    assert known is not None
+    assert known["status"] == FINISHED["status"]
+    assert [pod["status"]["phase"] for pod in view.pods_of("j") + view.pods_of_star("a")] == ["Succeeded"] * 2
+    assert view.put(JOB, job("j", "a", 2)) == set(), "what is older than the end is no news"
+    assert view.names_by_uid(JOB) == {"j": "j"}
+    assert view.forget(JOB, "j", "another") == set()
+    assert view.forget(JOB, "j", "j") == view.drop(POD, ended_pod) == {"a"}
+    assert (view.jobs_of("a"), view.pods_of("j"), view.pods_of_star("a")) == ([], [], [])
+
+
+def test_what_has_ended_takes_a_fifth_of_the_memory_at_most() -> None:
+    """A site that ends ten stars a second has tens of thousands of Jobs waiting for their hour to be over."""
+    ended = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": "2030-01-01T00:00:00Z"}}
+    containers = [{"name": f"step-{number}", "state": ended} for number in range(9)]
+
+    def taken(phase: str, number: int = 200) -> int:
+        view, status = View(), {"phase": phase, "initContainerStatuses": containers}
+        before = tracemalloc.get_traced_memory()[0]
+        for one in range(number):
+            fresh = json.loads(json.dumps(pod(f"{phase}-{one}", "j", "a") | {"status": status}))
+            view.put(POD, fresh)
+        return tracemalloc.get_traced_memory()[0] - before
+
+    tracemalloc.start()
+    try:
+        assert taken("Succeeded") < 0.2 * taken("Running")
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_revisions_that_stars_name() -> None:

@@ -1,4 +1,4 @@
-"""A StarProcessing as the view keeps it: packed, since there are tens of thousands of them and few are at work."""
+"""What the view keeps packed: stars, and Jobs and pods that have ended; of tens of thousands, few are at work."""
 
 import json
 import zlib
@@ -30,13 +30,38 @@ class PackedStar:
             version_of(item),
             (spec["campaign"], spec["star"]),
             item.get("status", {}).get("revision"),
-            zlib.compress(json.dumps(item, separators=(",", ":")).encode(), _LEVEL),
+            _packed(item),
         )
 
     def document(self) -> Document:
         """The object, unpacked anew each time: it is the caller's own."""
-        found: Document = json.loads(zlib.decompress(self._content))
-        return found
+        return _unpacked(self._content)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRemains:
+    """A Job that has finished, or a pod that has ended: it waits for its time to go, and changes no more."""
+
+    uid: str
+    version: int
+    _content: bytes
+
+    @classmethod
+    def of(cls, item: Document) -> Self:
+        return cls(item["metadata"]["uid"], version_of(item), _packed(item))
+
+    def document(self) -> Document:
+        """As of a star."""
+        return _unpacked(self._content)
+
+
+def _packed(item: Document) -> bytes:
+    return zlib.compress(json.dumps(item, separators=(",", ":")).encode(), _LEVEL)
+
+
+def _unpacked(content: bytes) -> Document:
+    found: Document = json.loads(zlib.decompress(content))
+    return found
 
 
 def version_of(item: Document) -> int:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from plato_sas.controller import metrics
-from plato_sas.controller.packed import PackedStar, version_of
+from plato_sas.controller.packed import PackedRemains, PackedStar, version_of
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, WATCHED, Kind
 from plato_sas.controller.slimming import slim
 from plato_sas.jobs.attempt import finished
@@ -12,6 +12,7 @@ from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
 from plato_sas.jobs.pods import terminal
 
 Document = dict[str, Any]
+_Kept = Document | PackedRemains
 
 
 # Deletions remembered: an answer to our own write that is older than the deletion comes within a minute.
@@ -23,7 +24,7 @@ class View:
 
     def __init__(self) -> None:
         self._stars: dict[str, PackedStar] = {}
-        self._objects: dict[Kind, dict[str, Document]] = {kind: {} for kind in WATCHED if kind is not PROCESSING}
+        self._objects: dict[Kind, dict[str, _Kept]] = {kind: {} for kind in WATCHED if kind is not PROCESSING}
         self._gone: dict[str, None] = {}  # uids, the oldest first
         self._star_by_label: dict[str, str] = {}
         self._jobs_by_star: dict[str, set[str]] = defaultdict(set)
@@ -36,24 +37,24 @@ class View:
         return star.document() if star is not None else None
 
     def pipeline(self, name: str) -> Document | None:
-        return self._objects[PIPELINE].get(name)
+        return self._get(PIPELINE, name)
 
     def module(self, name: str) -> Document | None:
-        return self._objects[MODULE].get(name)
+        return self._get(MODULE, name)
 
     def job(self, name: str) -> Document | None:
-        return self._objects[JOB].get(name)
+        return self._get(JOB, name)
 
     def jobs_of(self, star: str) -> list[Document]:
         """The Jobs that carry a star's label."""
-        return [self._objects[JOB][name] for name in sorted(self._jobs_by_star.get(label_value(star), ()))]
+        return [_document(self._objects[JOB][name]) for name in sorted(self._jobs_by_star.get(label_value(star), ()))]
 
     def pods_of(self, job: str) -> list[Document]:
-        return [self._objects[POD][name] for name in sorted(self._pods_by_job.get(job, ()))]
+        return [_document(self._objects[POD][name]) for name in sorted(self._pods_by_job.get(job, ()))]
 
     def pods_of_star(self, star: str) -> list[Document]:
         """The pods that carry a star's label, whichever Job made them."""
-        return [self._objects[POD][name] for name in sorted(self._pods_by_star.get(label_value(star), ()))]
+        return [_document(self._objects[POD][name]) for name in sorted(self._pods_by_star.get(label_value(star), ()))]
 
     def rivals(self, star: str) -> list[Document]:
         """The other StarProcessings that write to the same folder of the product tree."""
@@ -93,9 +94,10 @@ class View:
         known = self._known(kind, name)
         if known is None or known[0] != uid:
             return set()
-        touched = (
-            {name, *self._rivals_of(name)} if kind is PROCESSING else self._touched(kind, self._objects[kind][name])
-        )
+        if kind is PROCESSING:
+            touched = {name, *self._rivals_of(name)}
+        else:
+            touched = self._touched(kind, _document(self._objects[kind][name]))
         self._remove(kind, name)
         return touched
 
@@ -103,15 +105,19 @@ class View:
         """All objects of a kind."""
         if kind is PROCESSING:
             return {star.uid: name for name, star in self._stars.items()}
-        return {item["metadata"]["uid"]: name for name, item in self._objects[kind].items()}
+        return {_identity(kept)[0]: name for name, kept in self._objects[kind].items()}
+
+    def _get(self, kind: Kind, name: str) -> Document | None:
+        kept = self._objects[kind].get(name)
+        return _document(kept) if kept is not None else None
 
     def _known(self, kind: Kind, name: str) -> tuple[str, int] | None:
         """The uid and the version of what is known by a name."""
         if kind is PROCESSING:
             star = self._stars.get(name)
             return (star.uid, star.version) if star is not None else None
-        item = self._objects[kind].get(name)
-        return (item["metadata"]["uid"], version_of(item)) if item is not None else None
+        kept = self._objects[kind].get(name)
+        return _identity(kept) if kept is not None else None
 
     def _rivals_of(self, star: str) -> tuple[str, ...]:
         """The stars on a star's products, itself among them."""
@@ -135,7 +141,7 @@ class View:
             self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
             metrics.KNOWN_STARS.set(len(self._stars))
             return
-        self._objects[kind][name] = item
+        self._objects[kind][name] = PackedRemains.of(item) if _remains(kind, item) else item
         if kind is JOB:
             self._jobs_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
             metrics.JOBS.set(len(self._objects[kind]))
@@ -152,7 +158,7 @@ class View:
                 self._stars_by_tree[star.tree] = others
             metrics.KNOWN_STARS.set(len(self._stars))
             return
-        labels = self._objects[kind].pop(name)["metadata"].get("labels", {})
+        labels = _document(self._objects[kind].pop(name))["metadata"].get("labels", {})
         if kind is JOB:
             _discard(self._jobs_by_star, labels.get(PROCESSING_LABEL, ""), name)
             metrics.JOBS.set(len(self._objects[kind]))
@@ -163,9 +169,21 @@ class View:
 
 def decisive(kind: Kind, item: Document) -> bool:
     """Whether something may follow, so that a star has to be looked at now; progress inside of a Job is only told."""
-    if kind is POD:
-        return terminal(item)
-    return kind is not JOB or finished(item)
+    return kind not in (JOB, POD) or _remains(kind, item)
+
+
+def _remains(kind: Kind, item: Document) -> bool:
+    """Whether it is a Job or a pod that has ended."""
+    return terminal(item) if kind is POD else kind is JOB and finished(item)
+
+
+def _document(kept: _Kept) -> Document:
+    return kept.document() if isinstance(kept, PackedRemains) else kept
+
+
+def _identity(kept: _Kept) -> tuple[str, int]:
+    """The uid and the version."""
+    return (kept.uid, kept.version) if isinstance(kept, PackedRemains) else (kept["metadata"]["uid"], version_of(kept))
 
 
 def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:
