@@ -127,8 +127,12 @@ def test_what_kubectl_shows(site: Site, catalogues: Catalogues) -> None:
     assert table[0].split() == ["NAME", "CAMPAIGN", "PIPELINE", "STATE", "STARS", "PROBLEMS", "AGE"]
     assert table[1].split()[:6] == ["shown", CAMPAIGN, "weighing", "Succeeded", "1", "0"]
     assert "starcatalogue" in kubectl("get", "plato", "-o", "name", namespace=site.namespace)
-    described = kubectl("describe", "scat", "shown", namespace=site.namespace)
-    assert "rows: DP3 1" in described.partition("\nEvents:")[2]
+
+    def told() -> bool:  # after the status
+        described = kubectl("describe", "scat", "shown", namespace=site.namespace)
+        return "rows: DP5 1, DP3 1" in described.partition("\nEvents:")[2]
+
+    until(told, "the Event of the catalogue's success", 30)
 
 
 def test_what_it_is_made_of_cannot_be_changed(catalogues: Catalogues) -> None:

@@ -88,16 +88,19 @@ def test_a_published_catalogue_succeeds() -> None:
 @pytest.mark.parametrize(("code", "final"), [(2, True), (1, True), (75, False), (137, False)])
 def test_a_failure_is_final_or_tried_again_by_its_class(code: int, final: bool) -> None:
     one, job = first()
-    decision = decide(observed(one, ended(job, code=code, message="catalogue: error: the reason"), now=MUCH_LATER))
-    assert ("the reason" in (decision.status.message or "")) is final
+    attempt = ended(job, code=code, message="catalogue: error: the reason")
+    decision = decide(observed(one, attempt, now=MUCH_LATER))
+    assert "the reason" in (decision.status.message or "")
     if final:
         assert decision.status.state is CatalogueState.FAILED
         assert decision.status.exit_code == code
         assert condition(decision, "Complete") == ("False", "CollectionFailed")
     else:
-        (start,) = started(decision)
-        assert start.run.number == 2
+        assert decision.status.state is CatalogueState.PENDING
         assert list((decision.status.retries or {}).values()) == [1]
+        assert (started(decision), decision.again_after) == ([], 0.0), "told before the next attempt begins"
+        (start,) = started(decide(observed(with_status(one, decision.status), attempt, now=MUCH_LATER)))
+        assert start.run.number == 2
 
 
 def test_a_retry_waits_for_its_pause_and_tells_why() -> None:
@@ -113,9 +116,11 @@ def test_a_retry_waits_for_its_pause_and_tells_why() -> None:
 def test_retries_come_to_an_end() -> None:
     one, job = first()
     for number in range(2, 10):
-        decision = decide(observed(one, ended(job, code=75, message="disk full"), now=MUCH_LATER))
-        if not started(decision):
+        attempt = ended(job, code=75, message="disk full")
+        decision = decide(observed(one, attempt, now=MUCH_LATER))
+        if decision.status.state is CatalogueState.FAILED:
             break
+        decision = decide(observed(with_status(one, decision.status), attempt, now=MUCH_LATER))
         one, job = with_status(one, decision.status), build_catalogue_job(started(decision)[0].run, SITE)
         assert decision.status.attempt == number
     assert (decision.status.state, decision.status.attempt) == (CatalogueState.FAILED, 4)
@@ -255,3 +260,5 @@ def test_a_refused_job() -> None:
     final = refused(one, "422: the Job is invalid", True, NOW)
     assert (final.state, final.message, final.attempt) == (CatalogueState.FAILED, "422: the Job is invalid", 0)
     assert refused(one, "403: exceeded quota", False, NOW).state is CatalogueState.PENDING
+    failed_before = with_status(one, one.status.model_copy(update={"exit_code": 75}))
+    assert refused(failed_before, "422: the Job is invalid", True, NOW).exit_code is None

@@ -33,9 +33,8 @@ class Claims:
         """Reason and message if pods of other Jobs than the active `jobs`, or another star on the same products, are
         in the way.
         """
-        for pod in self._view.pods_of_star(name):
-            job = pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL)
-            if job not in jobs and not terminal(pod):
+        for pod in self._view.running_pods_of_star(name):
+            if pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL) not in jobs:
                 return "PodsTerminating", f"pod {pod['metadata']['name']} of an earlier Job has not ended yet"
         rivals = self._view.rivals(name)
         stored = self._view.processing(name) if rivals else None

@@ -8,6 +8,7 @@ from typing import Any
 from plato_sas.api import (
     API_VERSION,
     CatalogueState,
+    Condition,
     StarCatalogue,
     StarCatalogueStatus,
     StarProcessing,
@@ -49,14 +50,14 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
         return
     # A star that succeeds is told by its status: an Event for each of a quarter of a million would be a write in eight.
     if new.state is StarState.REJECTED:
-        yield Note("Warning", "Rejected", _said_by(new, ACCEPTED)[1])
+        yield Note("Warning", "Rejected", condition.message if (condition := _condition(new, ACCEPTED)) else "")
     elif new.state in (StarState.CANCELLED, StarState.SUSPENDED):
         yield Note("Normal", new.state.value, "spec.desiredState asks for it")
 
 
 def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Iterator[Note]:
     """As `notes`, of a catalogue; there are few of them, so its success is told too."""
-    reason, _ = _said_by(new, COMPLETE)
+    reason = condition.reason if (condition := _condition(new, COMPLETE)) else ""
     if sum((new.retries or {}).values()) > sum((old.retries or {}).values()):
         yield Note("Warning", "Retried", f"{reason}: {new.message or ''}")
     if new.state is old.state:
@@ -71,10 +72,8 @@ def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Itera
         yield Note("Warning", "Rejected", new.message or "")
 
 
-def _said_by(status: StarProcessingStatus | StarCatalogueStatus, condition: str) -> tuple[str, str]:
-    """Reason and message of a condition."""
-    found = next((one for one in status.conditions if one.type == condition), None)
-    return (found.reason, found.message) if found is not None else ("", "")
+def _condition(status: StarProcessingStatus | StarCatalogueStatus, kind: str) -> Condition | None:
+    return next((one for one in status.conditions if one.type == kind), None)
 
 
 async def tell(client: KubeClient, about: StarProcessing | StarCatalogue, told: Iterable[Note], now: str) -> None:

@@ -27,8 +27,10 @@ def registry(operator: Operator, credentials: Callable[[], Awaitable[kopf.Connec
 def _register(handlers: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=handlers, id=f"view-{kind.plural}")
     async def observe(event: kopf.RawEvent, **_: Any) -> None:
-        operator.observe(kind, event["type"], dict(event["object"]))
-        _empty(cast(dict[str, Any], event["object"]))
+        try:
+            operator.observe(kind, event["type"], dict(event["object"]))
+        finally:
+            _empty(cast(dict[str, Any], event["object"]))
 
 
 def _empty(body: dict[str, Any]) -> None:

@@ -22,7 +22,6 @@ from plato_sas.controller.settings import Settings
 from plato_sas.controller.view import View, decisive
 from plato_sas.controller.window import AdmissionWindow
 from plato_sas.controller.worker import work
-from plato_sas.jobs.attempt import finished
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ class Operator:
             await self._first_list(kind)
         for name in self._view.stars():
             # Stars that run have their slots before any other can take one.
-            if any(not finished(job) for job in self._view.jobs_of(name)):
+            if self._view.has_running_job(name):
                 self._window.occupy(name)
         for name in self._view.stars():
             self._queue.add(name)

@@ -39,8 +39,8 @@ class PackedStar:
 
 
 @dataclass(frozen=True, slots=True)
-class PackedRemains:
-    """A Job that has finished, or a pod that has ended: it waits for its time to go, and changes no more."""
+class PackedEnded:
+    """A Job or a pod that has ended and waits for its time to go. A newer version of it is packed anew."""
 
     uid: str
     version: int

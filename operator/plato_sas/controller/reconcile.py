@@ -21,7 +21,7 @@ from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.slimming import slim
 from plato_sas.controller.view import View
 from plato_sas.controller.window import AdmissionWindow
-from plato_sas.jobs.attempt import Attempt, attempt, finished, settled
+from plato_sas.jobs.attempt import Attempt, attempt, settled
 from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.pods import terminal
 from plato_sas.jobs.shell import owned_by
@@ -117,7 +117,7 @@ class Reconciler:
         """Whether nothing but time can change anything: so of most stars, and of all of them when we start."""
         status, metadata = processing.status, processing.metadata
         current = status.observed_generation == metadata.generation
-        return status.state.ended and current and not self._view.jobs_of(metadata.name)
+        return status.state.ended and current and not self._view.has_jobs(metadata.name)
 
     async def _let_go(
         self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
@@ -206,7 +206,7 @@ class Reconciler:
         if _changed_in_status_alone(stored, patched):
             if patched["status"] == new:
                 self._parsed.written(processing, status, patched)
-            if not status.state.finished and not any(finished(job) for job in self._view.jobs_of(name)):
+            if not status.state.finished and not self._view.has_ended_job(name):
                 touched.discard(name)
         for one in touched:
             self._mark(one)

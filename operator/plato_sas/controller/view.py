@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from plato_sas.controller import metrics
-from plato_sas.controller.packed import PackedRemains, PackedStar, version_of
+from plato_sas.controller.packed import PackedEnded, PackedStar, version_of
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, WATCHED, Kind
 from plato_sas.controller.slimming import slim
 from plato_sas.jobs.attempt import finished
@@ -12,7 +12,7 @@ from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
 from plato_sas.jobs.pods import terminal
 
 Document = dict[str, Any]
-_Kept = Document | PackedRemains
+_Kept = Document | PackedEnded
 
 
 # Deletions remembered: an answer to our own write that is older than the deletion comes within a minute.
@@ -47,14 +47,24 @@ class View:
 
     def jobs_of(self, star: str) -> list[Document]:
         """The Jobs that carry a star's label."""
-        return [_document(self._objects[JOB][name]) for name in sorted(self._jobs_by_star.get(label_value(star), ()))]
+        return [_document(one) for one in self._kept_jobs(star)]
 
     def pods_of(self, job: str) -> list[Document]:
         return [_document(self._objects[POD][name]) for name in sorted(self._pods_by_job.get(job, ()))]
 
-    def pods_of_star(self, star: str) -> list[Document]:
-        """The pods that carry a star's label, whichever Job made them."""
-        return [_document(self._objects[POD][name]) for name in sorted(self._pods_by_star.get(label_value(star), ()))]
+    def has_jobs(self, star: str) -> bool:
+        return label_value(star) in self._jobs_by_star
+
+    def has_ended_job(self, star: str) -> bool:
+        return any(isinstance(one, PackedEnded) for one in self._kept_jobs(star))
+
+    def has_running_job(self, star: str) -> bool:
+        return any(not isinstance(one, PackedEnded) for one in self._kept_jobs(star))
+
+    def running_pods_of_star(self, star: str) -> list[Document]:
+        """The pods that carry a star's label and have not ended, whichever Job made them."""
+        kept = (self._objects[POD][name] for name in sorted(self._pods_by_star.get(label_value(star), ())))
+        return [pod for pod in kept if not isinstance(pod, PackedEnded)]
 
     def rivals(self, star: str) -> list[Document]:
         """The other StarProcessings that write to the same folder of the product tree."""
@@ -107,6 +117,9 @@ class View:
             return {star.uid: name for name, star in self._stars.items()}
         return {_identity(kept)[0]: name for name, kept in self._objects[kind].items()}
 
+    def _kept_jobs(self, star: str) -> list[_Kept]:
+        return [self._objects[JOB][name] for name in sorted(self._jobs_by_star.get(label_value(star), ()))]
+
     def _get(self, kind: Kind, name: str) -> Document | None:
         kept = self._objects[kind].get(name)
         return _document(kept) if kept is not None else None
@@ -141,7 +154,7 @@ class View:
             self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
             metrics.KNOWN_STARS.set(len(self._stars))
             return
-        self._objects[kind][name] = PackedRemains.of(item) if _remains(kind, item) else item
+        self._objects[kind][name] = PackedEnded.of(item) if _ended(kind, item) else item
         if kind is JOB:
             self._jobs_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
             metrics.JOBS.set(len(self._objects[kind]))
@@ -169,21 +182,21 @@ class View:
 
 def decisive(kind: Kind, item: Document) -> bool:
     """Whether something may follow, so that a star has to be looked at now; progress inside of a Job is only told."""
-    return kind not in (JOB, POD) or _remains(kind, item)
+    return kind not in (JOB, POD) or _ended(kind, item)
 
 
-def _remains(kind: Kind, item: Document) -> bool:
+def _ended(kind: Kind, item: Document) -> bool:
     """Whether it is a Job or a pod that has ended."""
     return terminal(item) if kind is POD else kind is JOB and finished(item)
 
 
 def _document(kept: _Kept) -> Document:
-    return kept.document() if isinstance(kept, PackedRemains) else kept
+    return kept.document() if isinstance(kept, PackedEnded) else kept
 
 
 def _identity(kept: _Kept) -> tuple[str, int]:
     """The uid and the version."""
-    return (kept.uid, kept.version) if isinstance(kept, PackedRemains) else (kept["metadata"]["uid"], version_of(kept))
+    return (kept.uid, kept.version) if isinstance(kept, PackedEnded) else (kept["metadata"]["uid"], version_of(kept))
 
 
 def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:

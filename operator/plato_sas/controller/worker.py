@@ -1,5 +1,6 @@
 """What takes keys from a queue and has them reconciled."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -38,3 +39,5 @@ async def work(queue: WorkQueue, reconcile: Reconcile, field: str) -> None:
         finally:
             queue.done(name)
             metrics.RECONCILES.labels(kind, outcome).observe(time.monotonic() - started)
+        # Neither a full queue nor a resource at rest waits for anything: thousands of them would stop all else.
+        await asyncio.sleep(0)

@@ -103,6 +103,10 @@ def decide(observed: Observed) -> Decision:
         progress.reason = "Rerun"
         progress.again.append(0.0)
         return _decision(progress, observed, accepted=None)
+    if progress.status.state is CatalogueState.PENDING and progress.status.retries != catalogue.status.retries:
+        # A failure is written down, and told, before the next attempt begins.
+        progress.again.append(pause_left(progress.status, observed.now))
+        return _decision(progress, observed, accepted=None)
     if progress.status.state in (CatalogueState.PENDING, CatalogueState.REJECTED):
         return _begin(progress, observed)
     return _decision(progress, observed, accepted=None)
@@ -111,7 +115,12 @@ def decide(observed: Observed) -> Decision:
 def refused(catalogue: StarCatalogue, message: str, final: bool, now: str) -> StarCatalogueStatus:
     """The status if the API server refused the Job; `final`: it would again, whatever changes around it."""
     state = CatalogueState.FAILED if final else CatalogueState.PENDING
-    fields = {"state": state, "message": message[-MAX_MESSAGE:], "finished_at": now if final else None}
+    fields = {
+        "state": state,
+        "message": message[-MAX_MESSAGE:],
+        "exit_code": None,
+        "finished_at": now if final else None,
+    }
     return _with_conditions(catalogue.status.model_copy(update=fields), catalogue, "JobRefused", None, now)
 
 
