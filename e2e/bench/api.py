@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ class Api:
                 return items, str(page["metadata"]["resourceVersion"])
             query["continue"] = page["metadata"]["continue"]
 
-    async def watch(self, path: str, version: str, **query: str) -> AsyncIterator[tuple[str, Document]]:
+    async def watch(self, path: str, version: str, **query: str) -> AsyncGenerator[tuple[str, Document], None]:
         """Type and object of each change since a version, for ever.
 
         Raises ApiFailed (410) where the version is too old: whoever watches lists again.

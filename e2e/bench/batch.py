@@ -7,6 +7,7 @@ from typing import Any
 
 from e2e.bench.api import Api, connect
 from e2e.bench.flow import Flow
+from e2e.bench.flow import stars as stars_of
 from e2e.bench.site import Site
 from e2e.progress import Phase, phase
 
@@ -41,4 +42,4 @@ def _flow(api: Api, site: Site, pipeline: str, stars: int, spec: Document, runni
     def tell(flow: Flow) -> None:
         running.detail = f"{len(flow.finished)} finished"
 
-    return Flow(api, site.namespace, pipeline, stars, resident=stars, spec=spec, on_change=tell)
+    return Flow(api, stars_of(site.namespace, pipeline, **spec), stars, resident=stars, on_change=tell)

@@ -16,6 +16,7 @@ from e2e.bench import catalogue
 from e2e.bench.api import Api, ApiFailed, cancel, connect
 from e2e.bench.figures import histogram_quantile, percentile
 from e2e.bench.flow import Flow
+from e2e.bench.flow import stars as stars_of
 from e2e.bench.observe import Look, MemoryWatch
 from e2e.bench.options import Options
 from e2e.bench.result import Bar, Figure, Result
@@ -79,7 +80,8 @@ async def _measure(site: Site, stars: int) -> Result:
                     running.detail = f"{len(flow.created)} created, {len(flow.finished)} finished"
 
                 enough = math.ceil(_ENOUGH * stars)
-                flow = Flow(api, site.namespace, _PIPELINE, stars, resident=stars, enough=enough, on_change=tell)
+                kind = stars_of(site.namespace, _PIPELINE)
+                flow = Flow(api, kind, stars, resident=stars, enough=enough, on_change=tell)
                 began = time.monotonic()
                 await flow.run()
                 seconds = time.monotonic() - began

@@ -1,5 +1,6 @@
 """What the operator is compared with: Jobs as somebody would write them by hand, and no operator."""
 
+import copy
 import json
 import time
 from collections.abc import Sequence
@@ -11,8 +12,12 @@ from e2e.kubernetes import kubectl
 from e2e.progress import phase
 
 Document = dict[str, Any]
-_LABEL = "plato-sas.io/bench"
+LABEL = "plato-sas.io/bench"
 _WAIT_SECONDS = 600
+# The API server's own part of a Job, which a new one gets again.
+_OWN_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
+_LEAST_OF_POD = ("restartPolicy", "automountServiceAccountToken", "securityContext", "nodeSelector", "tolerations")
+_MANAGED_BY = "app.kubernetes.io/managed-by"
 _LOCKED_DOWN = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -34,7 +39,7 @@ def fused_job(star: str, steps: int = catalogue.STEPS) -> Document:
             "volumeMounts": [{"name": "work", "mountPath": "/work"}],
         }
 
-    labels = {_LABEL: "handmade"}
+    labels = {LABEL: "handmade"}
     before = container("before", "mkdir /work/out")
     modules = [container(f"step{n}", f"echo done > /work/out/{n}.h5") for n in range(1, steps + 1)]
     return {
@@ -66,6 +71,38 @@ def fused_job(star: str, steps: int = catalogue.STEPS) -> Document:
     }
 
 
+def plain(job: Document, value: str) -> Document:
+    """A Job of the operator's as a user would write it: no owner, no generated selector; `value` of LABEL for it."""
+    template = copy.deepcopy(job["spec"]["template"])
+    dropped = (*_OWN_LABELS, _MANAGED_BY)
+    labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key not in dropped}
+    labels[LABEL] = value
+    template["metadata"] = {"labels": labels}
+    kept = ("backoffLimit", "completions", "parallelism", "podFailurePolicy", "podReplacementPolicy")
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": job["metadata"]["name"], "labels": labels},
+        "spec": {**{key: job["spec"][key] for key in kept if key in job["spec"]}, "template": template},
+    }
+
+
+def least(job: Document) -> Document:
+    """A Job of two containers, and nothing in them that a pod can do without, for the same nodes."""
+    whole = job["spec"]["template"]["spec"]
+
+    def bare(container: Document) -> Document:
+        return {key: container[key] for key in ("name", "image", "command", "securityContext") if key in container}
+
+    spec = {
+        **{key: whole[key] for key in _LEAST_OF_POD if key in whole},
+        "initContainers": [bare(whole["initContainers"][0])],
+        "containers": [bare(whole["containers"][0])],
+    }
+    template = {**job["spec"]["template"], "spec": spec}
+    return {**job, "spec": {**job["spec"], "template": template}}
+
+
 def run_fused(namespace: str, stars: int) -> float:
     """Seconds for the hand-made fused Jobs of so many stars, from `kubectl create` to the last Job's end.
 
@@ -75,9 +112,9 @@ def run_fused(namespace: str, stars: int) -> float:
     with phase(f"{stars} hand-made fused Jobs"):
         began = time.monotonic()
         create(jobs, namespace)
-        wait_complete(f"{_LABEL}=handmade", namespace)
+        wait_complete(f"{LABEL}=handmade", namespace)
         seconds = time.monotonic() - began
-    delete(f"{_LABEL}=handmade", namespace)
+    delete(f"{LABEL}=handmade", namespace)
     return seconds
 
 

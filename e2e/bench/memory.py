@@ -17,6 +17,7 @@ from e2e.bench import catalogue, cpu
 from e2e.bench.api import STARS as STARS_PATH
 from e2e.bench.api import Api, ApiFailed, connect
 from e2e.bench.flow import Flow
+from e2e.bench.flow import stars as stars_of
 from e2e.bench.metrics import Samples
 from e2e.bench.options import Options
 from e2e.bench.result import Bar, Figure, Result
@@ -51,7 +52,7 @@ def run(options: Options) -> Result:
 async def _measure(site: Site, stars: int) -> Result:
     async with connect() as api:
         with phase(f"{_RUN_THROUGH} stars run through"):
-            await Flow(api, site.namespace, _PIPELINE, _RUN_THROUGH, resident=_RUN_THROUGH).run()
+            await Flow(api, stars_of(site.namespace, _PIPELINE), _RUN_THROUGH, resident=_RUN_THROUGH).run()
         alone = cpu.resident(await asyncio.to_thread(site.operator_pid)) / 2**20
         await asyncio.to_thread(_scale, site, 0)
         await _copy(api, site, stars - _RUN_THROUGH)

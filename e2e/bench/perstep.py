@@ -1,6 +1,5 @@
 """A Job of every step: the operator beside somebody who applies the very same Jobs, step after step."""
 
-import copy
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +18,7 @@ STARS = 20
 _QUICK_STARS = 2
 _PIPELINE = "bench-perstep"
 _TIMES_BY_HAND = 1.2
-_LABEL = "plato-sas.io/bench"
 _MANAGED_BY = "app.kubernetes.io/managed-by"
-# The API server's own part of a Job, which a new one gets again.
-_OWN_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
 
 
 def run(options: Options) -> Result:
@@ -55,27 +51,11 @@ def _levels(site: Site, stars: int) -> list[list[Document]]:
     by_step: dict[str, list[Document]] = {}
     for job in found:
         steps = [one["name"] for one in job["spec"]["template"]["spec"]["initContainers"]]
-        by_step.setdefault(steps[-1], []).append(plain(job))
+        by_step.setdefault(steps[-1], []).append(handmade.plain(job, "perstep"))
     levels = [by_step[step] for step in sorted(by_step)]
     if [len(level) for level in levels] != [stars] * catalogue.STEPS:
         raise BenchError(f"{len(found)} Jobs of {len(levels)} steps are not one for each of {stars} stars' steps")
     return levels
-
-
-def plain(job: Document) -> Document:
-    """A Job without what the API server and the operator add: no owner, no generated selector."""
-    template = copy.deepcopy(job["spec"]["template"])
-    dropped = (*_OWN_LABELS, _MANAGED_BY)
-    labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key not in dropped}
-    labels[_LABEL] = "perstep"
-    template["metadata"] = {"labels": labels}
-    kept = ("backoffLimit", "completions", "parallelism", "podFailurePolicy", "podReplacementPolicy")
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": job["metadata"]["name"], "labels": labels},
-        "spec": {**{key: job["spec"][key] for key in kept if key in job["spec"]}, "template": template},
-    }
 
 
 def _without_operator(site: Site) -> None:
@@ -93,8 +73,8 @@ def _apply_by_hand(site: Site, levels: Sequence[Sequence[Document]]) -> float:
         for number, level in enumerate(levels, 1):
             handmade.apply_jobs(level, site.namespace)
             step = level[0]["metadata"]["labels"]["plato-sas.io/step"]
-            handmade.wait_complete(f"{_LABEL}=perstep,plato-sas.io/step={step}", site.namespace)
+            handmade.wait_complete(f"{handmade.LABEL}=perstep,plato-sas.io/step={step}", site.namespace)
             running.detail = f"{number} of {len(levels)} steps"
         seconds = time.monotonic() - began
-    handmade.delete(f"{_LABEL}=perstep", site.namespace)
+    handmade.delete(f"{handmade.LABEL}=perstep", site.namespace)
     return seconds

@@ -5,10 +5,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.bench import catalogue, observe
+from e2e.bench import catalogue, control_plane, observe
 from e2e.bench.api import Api, cancel, connect
+from e2e.bench.control_plane import Alone
 from e2e.bench.figures import percentile, rate_between, rate_by_batch
 from e2e.bench.flow import Flow
+from e2e.bench.flow import stars as stars_of
 from e2e.bench.observe import Look, MemoryWatch
 from e2e.bench.options import Options
 from e2e.bench.result import Bar, Figure, Result
@@ -28,8 +30,10 @@ _LARGEST_SLOWDOWN = 0.10
 
 @dataclass(frozen=True)
 class Measured:
-    """A flow that has run, and the looks before and after it."""
+    """A flow that has run, the looks before and after it, and what Jobs alone take."""
 
+    same: Alone
+    least: Alone
     flow: Flow
     before: Look
     after: Look
@@ -54,21 +58,20 @@ def run(options: Options) -> Result:
 
 async def _measure(site: Site, stars: int, options: Options) -> Measured:
     async with connect() as api:
+        same, least = await control_plane.measure(api, site, _PIPELINE, stars)
         with phase(f"{stars} stars through simulated nodes") as running:
             flow = Flow(
                 api,
-                site.namespace,
-                _PIPELINE,
+                stars_of(site.namespace, _PIPELINE, **({"ttl": options.ttl} if options.ttl else {})),
                 stars,
                 resident=options.resident,
                 per_second=options.per_second,
-                spec={"ttl": options.ttl} if options.ttl else {},
                 on_change=lambda flow: _tell(flow, running),
             )
-            return await _observed(api, site, flow)
+            return await _observed(api, site, flow, same, least)
 
 
-async def _observed(api: Api, site: Site, flow: Flow) -> Measured:
+async def _observed(api: Api, site: Site, flow: Flow, same: Alone, least: Alone) -> Measured:
     memory = MemoryWatch(await asyncio.to_thread(site.operator_pid))
     watching = asyncio.create_task(memory.run())
     try:
@@ -77,7 +80,7 @@ async def _observed(api: Api, site: Site, flow: Flow) -> Measured:
         after = await Look.take(api, site)
     finally:
         await cancel(watching)
-    return Measured(flow, before, after, memory)
+    return Measured(same, least, flow, before, after, memory)
 
 
 def _tell(flow: Flow, running: Phase) -> None:
@@ -106,7 +109,12 @@ def _result(measured: Measured, stars: int, window: int, options: Options) -> Re
         figure=round(overall, 2),
         unit="stars/s",
         bar=Bar(">=", _STARS_PER_SECOND),
-        compared_with={"of the first tenth [stars/s]": round(first, 2), "of the last tenth [stars/s]": round(last, 2)},
+        compared_with={
+            "of the first tenth [stars/s]": round(first, 2),
+            "of the last tenth [stars/s]": round(last, 2),
+            "the same Jobs by hand, no stars [Jobs/s]": round(measured.same.rate, 2),
+            "Jobs of two bare containers by hand [Jobs/s]": round(measured.least.rate, 2),
+        },
         further=[
             Figure("rate of the last tenth ÷ the first", round(last / first, 3), "", Bar(">=", 1 - _LARGEST_SLOWDOWN)),
             Figure("API writes per star, ours", round(writes, 2), "", Bar("<=", _WRITES_PER_STAR)),
@@ -124,6 +132,10 @@ def _result(measured: Measured, stars: int, window: int, options: Options) -> Re
             },
             "operatorRequestsPerStar": observe.per_star(requests, stars),
             "serverWritesPerStar": observe.per_star(observe.server_writes(before, after), stars),
+            "cpuSecondsPerJobByHand": {
+                "same": measured.same.cpu_seconds_per_job,
+                "least": measured.least.cpu_seconds_per_job,
+            },
             "cpuSecondsPerStar": observe.per_star(after.usage.since(before.usage), stars, 5),
             "cpuSeconds": {name: round(value, 1) for name, value in after.usage.since(before.usage).items()},
             "operatorMemoryMiB": {"peak": round(measured.memory.peak_mib, 1)},

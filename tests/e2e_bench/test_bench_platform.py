@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e.bench import catalogue, cpu, handmade, latency, observe, perstep, simulator
+from e2e.bench import catalogue, cpu, flow, handmade, latency, observe, simulator
 from plato_sas.api import ScienceModuleSpec, StarPipelineSpec, StarProcessingSpec
 
 
@@ -73,7 +73,7 @@ def test_a_job_applied_by_hand_is_nobodys() -> None:
             },
         },
     }
-    found = perstep.plain(job)
+    found = handmade.plain(job, "perstep")
     assert found["metadata"]["name"] == "star-step1-abc-1"
     assert found["spec"].keys() == {"backoffLimit", "template"}
     assert "app.kubernetes.io/managed-by" not in found["metadata"]["labels"]
@@ -84,6 +84,36 @@ def test_a_job_applied_by_hand_is_nobodys() -> None:
 def test_the_hand_made_job_has_as_many_containers_as_a_fused_stage() -> None:
     pod = handmade.fused_job("00", 7)["spec"]["template"]["spec"]
     assert (len(pod["initContainers"]), len(pod["containers"])) == (8, 1)
+
+
+def test_the_least_job_goes_to_the_same_nodes_with_bare_containers() -> None:
+    job = handmade.fused_job("00", 7)
+    job["spec"]["template"]["spec"] |= {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "a"}]}
+    found = handmade.least(job)["spec"]["template"]["spec"]
+    assert found["nodeSelector"] == {"a": "b"}
+    assert found["tolerations"] == [{"key": "a"}]
+    assert "volumes" not in found
+    assert [one.keys() for key in ("initContainers", "containers") for one in found[key]] == 2 * [
+        {"name", "image", "command", "securityContext"}
+    ]
+    assert len(job["spec"]["template"]["spec"]["initContainers"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("conditions", "state"),
+    [
+        ([], ""),
+        ([{"type": "SuccessCriteriaMet", "status": "True"}], ""),
+        ([{"type": "Complete", "status": "False"}], ""),
+        ([{"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}], "Succeeded"),
+        ([{"type": "FailureTarget", "status": "True"}, {"type": "Failed", "status": "True"}], "Failed"),
+    ],
+)
+def test_a_flow_of_jobs_sees_how_a_job_ended(conditions: list[dict[str, str]], state: str) -> None:
+    kind = flow.jobs("plato", handmade.fused_job("00", 2))
+    job = kind.make("job-1")
+    assert job["metadata"]["name"] == "job-1"
+    assert kind.state({**job, "status": {"conditions": conditions}}) == state
 
 
 def test_how_far_a_pod_has_come() -> None:
