@@ -5,6 +5,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, Kind
 from plato_sas.controller.view import View, decisive
@@ -138,6 +139,22 @@ def test_a_job_and_a_pod_that_have_ended_are_known_as_before() -> None:
     assert view.forget(JOB, "j", "another") == set()
     assert view.forget(JOB, "j", "j") == view.drop(POD, ended_pod) == {"a"}
     assert (view.has_jobs("a"), view.jobs_of("a"), view.pods_of("j")) == (False, [], [])
+
+
+def test_jobs_are_counted_by_what_they_do() -> None:
+    def counted() -> list[float | None]:
+        return [REGISTRY.get_sample_value("plato_sas_jobs", {"state": state}) for state in ("active", "finished")]
+
+    view = View()
+    for name in ("j", "k"):
+        view.put(JOB, job(name, "a", 1))
+    assert counted() == [2, 0]
+    view.put(JOB, job("j", "a", 2) | FINISHED)
+    view.put(JOB, job("j", "a", 3) | FINISHED)
+    assert counted() == [1, 1]
+    view.forget(JOB, "k", "k")
+    view.drop(JOB, job("j", "a", 3))
+    assert counted() == [0, 0]
 
 
 def test_what_has_ended_takes_a_fifth_of_the_memory_at_most() -> None:

@@ -31,6 +31,7 @@ class View:
         self._pods_by_job: dict[str, set[str]] = defaultdict(set)
         self._pods_by_star: dict[str, set[str]] = defaultdict(set)
         self._stars_by_tree: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._finished_jobs = 0
 
     def processing(self, name: str) -> Document | None:
         star = self._stars.get(name)
@@ -154,10 +155,12 @@ class View:
             self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
             metrics.KNOWN_STARS.set(len(self._stars))
             return
-        self._objects[kind][name] = PackedEnded.of(item) if _ended(kind, item) else item
+        ended = _ended(kind, item)
+        known = self._objects[kind].get(name)
+        self._objects[kind][name] = PackedEnded.of(item) if ended else item
         if kind is JOB:
             self._jobs_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
-            metrics.JOBS.set(len(self._objects[kind]))
+            self._count_jobs(ended - isinstance(known, PackedEnded))
         elif kind is POD:
             self._pods_by_job[labels.get(JOB_NAME_LABEL, "")].add(name)
             self._pods_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
@@ -171,13 +174,20 @@ class View:
                 self._stars_by_tree[star.tree] = others
             metrics.KNOWN_STARS.set(len(self._stars))
             return
-        labels = _document(self._objects[kind].pop(name))["metadata"].get("labels", {})
+        known = self._objects[kind].pop(name)
+        labels = _document(known)["metadata"].get("labels", {})
         if kind is JOB:
             _discard(self._jobs_by_star, labels.get(PROCESSING_LABEL, ""), name)
-            metrics.JOBS.set(len(self._objects[kind]))
+            self._count_jobs(-isinstance(known, PackedEnded))
         elif kind is POD:
             _discard(self._pods_by_job, labels.get(JOB_NAME_LABEL, ""), name)
             _discard(self._pods_by_star, labels.get(PROCESSING_LABEL, ""), name)
+
+    def _count_jobs(self, finished: int) -> None:
+        """Tell how many Jobs there are, of which so many more are finished now."""
+        self._finished_jobs += finished
+        metrics.JOBS.labels("active").set(len(self._objects[JOB]) - self._finished_jobs)
+        metrics.JOBS.labels("finished").set(self._finished_jobs)
 
 
 def decisive(kind: Kind, item: Document) -> bool:
