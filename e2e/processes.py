@@ -6,6 +6,7 @@ later start time, so a record whose facts still hold, in the same boot, names th
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Self
 _PROC = Path("/proc")
 _DELETED = " (deleted)"  # what the kernel appends when the file of a running program was replaced
 _TICKS = os.sysconf("SC_CLK_TCK")
+_POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 
 
 def boot_id() -> str:
@@ -90,6 +92,15 @@ def arguments(pid: int) -> list[str]:
         return [os.fsdecode(one) for one in (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[:-1]]
     except OSError:
         return []
+
+
+def pod_of(pid: int) -> str | None:
+    """The uid of the pod that a process runs in, by its control group."""
+    try:
+        found = _POD.search((_PROC / str(pid) / "cgroup").read_text())
+    except OSError:
+        return None
+    return found[1].replace("_", "-") if found else None
 
 
 def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str], folder: Path) -> ProcessRecord:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.processes import arguments, pids
+from e2e.processes import arguments, pids, pod_of
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PLATFORM = (
@@ -71,19 +71,10 @@ def _status(pid: int, key: str) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), 0)
 
 
-def in_pod(pid: int, uid: str) -> bool:
-    """Whether a process runs in a pod, by its control group."""
-    try:
-        groups = Path(f"/proc/{pid}/cgroup").read_text()
-    except OSError:
-        return False
-    return uid in groups or uid.replace("-", "_") in groups
-
-
 def operator_pid(pod_uid: str) -> int | None:
     """The operator's process in a pod, if it runs."""
     for pid in pids():
-        if role(arguments(pid)) == "operator" and in_pod(pid, pod_uid):
+        if role(arguments(pid)) == "operator" and pod_of(pid) == pod_uid:
             return pid
     return None
 

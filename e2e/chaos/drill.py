@@ -1,9 +1,11 @@
 """One run of a fault: its operators, its stars, and what is observed of them."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from e2e.chaos.api import ApiAway
@@ -17,7 +19,8 @@ from e2e.chaos.recorder import Recorder
 from e2e.chaos.tree import TreeWatch, folders
 from e2e.chaos.workload import Star
 from e2e.cluster import ClusterError, LocalCluster
-from e2e.kubernetes import CommandFailed, apply
+from e2e.kubernetes import CommandFailed, apply, kubectl
+from e2e.processes import arguments, pids, pod_of
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -33,6 +36,7 @@ _SETTINGS = {
 }
 _POLL_SECONDS = 0.3
 _SETTLE_SECONDS = 45
+_SANDBOX = "/pause"  # the program that holds a pod's namespaces
 _AWAY = (ApiAway, CommandFailed)
 
 
@@ -117,6 +121,18 @@ class Drill:
         apply([star.document(CAMPAIGN) for star in stars], namespace=NAMESPACE)
         self.stars += stars
 
+    def rerun_failed(self, star: Star) -> None:
+        """Ask for a star's failed steps once more. Raises CommandFailed."""
+        self._patch(star, {"rerun": {"id": 1, "failed": True}})
+
+    def cancel(self, star: Star) -> None:
+        """Raises CommandFailed."""
+        self._patch(star, {"desiredState": "Cancel"})
+
+    def _patch(self, star: Star, spec: Document) -> None:
+        body = json.dumps({"spec": spec})
+        kubectl("patch", "starprocessing", star.name, "--type=merge", "-p", body, namespace=NAMESPACE)
+
     def replace_truth(self, star: Star, changed: Star) -> None:
         """What must become of a star, now that something was done to it."""
         self.stars[self.stars.index(star)] = changed
@@ -146,9 +162,18 @@ class Drill:
         """How many steps of all stars are in one of the states. Raises ApiAway."""
         return sum(step.state in states for star in self.seen().values() for step in star.steps.values())
 
+    def retried(self, failure_class: str) -> int:
+        """How often a step of any star was tried again after a failure of this class. Raises ApiAway."""
+        steps = [step for star in self.seen().values() for step in star.steps.values()]
+        return sum(step.retries.get(failure_class, 0) for step in steps)
+
     def wait_for_steps(self, number: int) -> None:
         """Until so many steps are final."""
         self.until(lambda: self.steps_in(*FINAL) >= number, f"{number} steps final")
+
+    def kept_logs(self, star: Star) -> list[Path]:
+        """The log files of a star's Jobs on the products volume."""
+        return sorted((self.arena.products / CAMPAIGN / star.name / ".logs").glob("*.log"))
 
     def jobs(self, star: str, *, active: bool) -> list[str]:
         """Names of a star's Jobs. Raises ApiAway."""
@@ -162,6 +187,8 @@ class Drill:
         expected = {star.name for star in self.stars if star.truth.state != DELETED}
         self.until(lambda: self._all_final(expected), "every star final")
         self.until(self._quiet, "no active Job", _SETTLE_SECONDS)
+        with suppress(OutOfTime):  # the judge says what is left
+            self.until(lambda: not self._survivors(), "every pod's processes gone", _SETTLE_SECONDS)
 
     def _all_final(self, expected: set[str]) -> bool:
         seen = self.seen()
@@ -170,6 +197,19 @@ class Drill:
     def _quiet(self) -> bool:
         active = any(job_seen(job).active for job in self.arena.api.items("jobs"))
         return not active and not any(pod_seen(pod).running for pod in self.arena.api.items("pods"))
+
+    def _survivors(self) -> Counter[str]:
+        """How many processes there are of pods that do not run any more, by the pod."""
+        known = self.on_loop(lambda: self._recorder.seen("pods"))
+        running = {item["metadata"]["uid"] for item in self.arena.api.items("pods") if pod_seen(item).running}
+        names = {item["metadata"]["uid"]: item["metadata"]["name"] for item in known}
+        ended = {uid: name for uid, name in names.items() if uid not in running}
+        found: Counter[str] = Counter()
+        for pid in pids():
+            uid = pod_of(pid)
+            if uid in ended and arguments(pid)[:1] != [_SANDBOX]:
+                found[ended[uid]] += 1
+        return found
 
     def observe(self) -> Observation:
         """All that the judge needs. Raises ApiAway."""
@@ -186,5 +226,6 @@ class Drill:
             publications=(*self._tree.publications, *(report for pod in pods for report in reports(pod))),
             folders=folders(self.arena.products / CAMPAIGN),
             glimpses=self._tree.glimpses,
+            survivors=self._survivors(),
             operator_exits=tuple(code for operator in self.operators for code in operator.ended_by_itself),
         )

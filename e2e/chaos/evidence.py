@@ -17,7 +17,7 @@ _ORDER = "SAS_PUBLISH"
 def star_seen(item: Document) -> StarSeen:
     status = item.get("status", {})
     steps = {
-        step["name"]: StepSeen(step["state"], step.get("reason"), step.get("digest"))
+        step["name"]: StepSeen(step["state"], step.get("reason"), step.get("digest"), step.get("retries") or {})
         for step in status.get("steps", [])
     }
     return StarSeen(item["metadata"]["name"], item["metadata"]["uid"], status.get("state", ""), steps)

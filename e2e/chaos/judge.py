@@ -18,6 +18,7 @@ class Rule(StrEnum):
     ONCE = "no step ran twice to publication"
     WHOLE = "no half product is visible"
     NO_ORPHAN = "no orphan Job is left"
+    NO_SURVIVOR = "no process outlives its pod"
     OPERATOR = "the operator did not end by itself"
 
 
@@ -48,6 +49,8 @@ class StepSeen:
     state: str
     reason: str | None = None
     digest: str | None = None
+    retries: Mapping[str, int] = field(default_factory=dict)
+    """By class of failure."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +116,15 @@ class Observation:
     folders: tuple[FolderSeen, ...] = ()
     glimpses: tuple[FolderSeen, ...] = ()
     """What was no whole product at some moment before the end."""
+    survivors: Mapping[str, int] = field(default_factory=dict)
+    """How many processes there still are of pods that have ended or are gone."""
     operator_exits: tuple[int, ...] = ()
 
 
 def judge(truths: tuple[Truth, ...], seen: Observation) -> tuple[Violation, ...]:
     """Every rule that was broken; none is what one wants."""
     found = [violation for rule in (_states, _publications, _folders) for violation in rule(truths, seen)]
-    found += [violation for look in (_jobs, _pods, _operator) for violation in look(seen)]
+    found += [violation for look in (_jobs, _pods, _survivors, _operator) for violation in look(seen)]
     return tuple(dict.fromkeys(found))
 
 
@@ -214,6 +219,11 @@ def _pods(seen: Observation) -> Iterator[Violation]:
             yield Violation(Rule.NO_ORPHAN, f"pod {pod.name}", "runs, although its star is final")
         elif not pod.owners & present:
             yield Violation(Rule.NO_ORPHAN, f"pod {pod.name}", "its Job does not exist")
+
+
+def _survivors(seen: Observation) -> Iterator[Violation]:
+    for pod, count in seen.survivors.items():
+        yield Violation(Rule.NO_SURVIVOR, f"pod {pod}", f"{count} processes of it are left")
 
 
 def _operator(seen: Observation) -> Iterator[Violation]:

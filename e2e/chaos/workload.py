@@ -1,7 +1,7 @@
 """The stars of the suite: a small graph with a branch and an optional input, and what must become of each star."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from e2e.chaos.judge import PUBLISHED, Truth
@@ -84,6 +84,11 @@ def single(name: str, state: str, reason: str | None, **parameters: str | int) -
     """One step of a module that misbehaves."""
     truth = Truth(name, state, {"only": state}, {"only": reason} if reason else {})
     return Star(name, truth, pipeline=SINGLE, parameters={"only": parameters})
+
+
+def doomed(name: str) -> Star:
+    """Sleeps for ever until somebody cancels it."""
+    return replace(single(name, "Cancelled", None, hang="true"), pipeline=PATIENT)
 
 
 def _with_sleep(parameters: Parameters, sleep: str, more: Parameters) -> dict[str, dict[str, str | int]]:

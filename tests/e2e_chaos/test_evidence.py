@@ -17,10 +17,16 @@ def _pod(message: str, container: str = "publish", phase: str = "Succeeded") -> 
 
 
 def test_a_star_and_its_steps() -> None:
-    steps = [{"name": "a", "state": "Succeeded", "digest": "d"}, {"name": "b", "state": "Skipped", "reason": "r"}]
+    steps = [
+        {"name": "a", "state": "Succeeded", "digest": "d", "retries": {"Infrastructure": 2}},
+        {"name": "b", "state": "Skipped", "reason": "r"},
+    ]
     seen = star_seen({"metadata": METADATA, "status": {"state": "Succeeded", "steps": steps}})
     assert (seen.star, seen.uid, seen.state) == ("n", "u", "Succeeded")
-    assert seen.steps == {"a": StepSeen("Succeeded", None, "d"), "b": StepSeen("Skipped", "r", None)}
+    assert seen.steps == {
+        "a": StepSeen("Succeeded", None, "d", {"Infrastructure": 2}),
+        "b": StepSeen("Skipped", "r", None),
+    }
     assert star_seen({"metadata": METADATA}).state == ""
 
 

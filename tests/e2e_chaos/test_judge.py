@@ -109,6 +109,8 @@ MUTATIONS: dict[str, tuple[Rule, str, Callable[[], Observation]]] = {
         pods=(PodSeen("stray", "good", frozenset({"uid-good-1"}), running=True),))),
     "a pod without its Job": (Rule.NO_ORPHAN, "pod stray", lambda: _more(
         pods=(PodSeen("stray", "good", frozenset({"uid-gone"}), running=False),))),
+    "a process is left of a pod": (
+        Rule.NO_SURVIVOR, "pod good-1-x", lambda: replace(RIGHT, survivors={"good-1-x": 3})),
     "the operator crashed": (Rule.OPERATOR, "operator", lambda: _more(operator_exits=(1,))),
 }  # fmt: skip
 

@@ -57,13 +57,16 @@ def _node_gone(drill: Drill) -> None:
     else:
         # The pod garbage collector needs 40 s to believe it.
         drill.until(_no_active_pod(drill), "the pods of the lost node deleted", _NODE_GONE_SECONDS)
+    drill.until(lambda: drill.retried("Infrastructure") > 0, "a step lost with its node", 60)
     cluster.start("kubelet")
 
 
 def _no_active_pod(drill: Drill) -> Callable[[], bool]:
+    """Whether no pod is left that had not ended; modules are init containers, so theirs are still Pending."""
+
     def look() -> bool:
-        pods = drill.arena.api.items("pods")
-        return not any(pod["spec"].get("nodeName") == NODE and pod["status"].get("phase") == "Running" for pod in pods)
+        pods = [pod for pod in drill.arena.api.items("pods") if pod["spec"].get("nodeName") == NODE]
+        return all(pod["status"].get("phase") in ("Succeeded", "Failed") for pod in pods)
 
     return look
 
@@ -82,7 +85,6 @@ FAULTS = (
         _restarts("etcd", also=("kube-apiserver",)),
         limit_seconds=240,
         components=True,
-        short=False,
     ),
     Fault(
         "containerd-restarted",
@@ -105,6 +107,5 @@ FAULTS = (
         _node_gone,
         limit_seconds=420,
         components=True,
-        short=False,
     ),
 )

@@ -1,12 +1,15 @@
 """Modules that misbehave. Each row is a star of its own, beside stars that must not notice."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from e2e.chaos.drill import Drill
 from e2e.chaos.fault import Fault
 from e2e.chaos.workload import PATIENT, Star, fleet, single
 
 _GIGABYTE_MIB = 1024
+_LOG_BYTES = int(1.2 * 2**20)  # a container's share is 1 MiB
 
 
 def _stars(short: bool) -> list[Star]:
@@ -37,6 +40,13 @@ def _misbehaves(drill: Drill) -> None:
     for star in stars:
         drill.count(star.fault)
         drill.count("neighbours")
+    drill.finish()
+    prints = next(star for star in stars if star.fault == "module-prints-1-gb")
+    drill.until(lambda: _bounded(drill.kept_logs(prints)), f"one log of {_LOG_BYTES} bytes at most", 60)
+
+
+def _bounded(logs: Sequence[Path]) -> bool:
+    return len(logs) == 1 and 0 < logs[0].stat().st_size <= _LOG_BYTES
 
 
 FAULTS = (
@@ -54,6 +64,5 @@ FAULTS = (
         },
         _misbehaves,
         limit_seconds=360,
-        short=False,
     ),
 )

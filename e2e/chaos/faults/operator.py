@@ -8,11 +8,21 @@ from e2e.chaos.fault import Fault
 from e2e.chaos.operator_process import OperatorProcess
 from e2e.chaos.proxy import Strike
 from e2e.chaos.requests import Request
-from e2e.chaos.workload import FUSED, PER_STEP, Star, fleet, whole
+from e2e.chaos.workload import FUSED, PER_STEP, Star, doomed, fleet, sick, single, whole, wobbly
 
 _SHARED = ("controllerrevisions", "leases")
 _TAKE_OVER_SECONDS = 60
 _MORE_WRITES = 2  # a star that was struck writes a little more than one that was not
+_JOB_TTL_SECONDS = "3"  # so that the deletion of finished Jobs is among the writes
+_LIVES: Mapping[str, Callable[[str], Star]] = {
+    "fused": lambda name: whole(name, FUSED),
+    "perstep": lambda name: whole(name, PER_STEP),
+    "salvaged": lambda name: sick(name, FUSED),
+    "retried": lambda name: wobbly(name, FUSED),
+    "timed-out": lambda name: single(name, "Failed", "DeadlineExceeded", hang="true"),
+    "cancelled": doomed,
+}
+_BOTH_SIDES = frozenset({"fused", "perstep"})
 
 
 class WriteCounter:
@@ -68,22 +78,26 @@ class KillAtWrite:
 
 
 def _killed(drill: Drill) -> None:
-    process, proxy = drill.operator()
-    writes = _writes_of_one_star(drill, proxy.inject, proxy.clear)
+    process, proxy = drill.operator(PLATO_SAS_JOB_TTL_SECONDS=_JOB_TTL_SECONDS)
+    lives = {"fused": _LIVES["fused"]} if drill.short else _LIVES
+    counter = WriteCounter({f"measured-{life}": life for life in lives})
+    drill.on_loop(lambda: proxy.inject(counter))
+    _live(drill, [make(f"measured-{life}") for life, make in lives.items()])
+    drill.on_loop(proxy.clear)
     stars: list[Star] = []
     points: dict[str, tuple[int, bool]] = {}
-    for stages, number in writes.items():
-        for write in range(1, number + _MORE_WRITES + 1):
-            # In the short form every other point: before the one, after the next.
-            for forwarded in (bool(write % 2),) if drill.short else (False, True):
-                star = whole(f"killed-{stages.lower()}-{write}-{int(forwarded)}", stages)
+    for life, make in lives.items():
+        for write in range(1, counter.writes[life] + _MORE_WRITES + 1):
+            # Where not both: before the one write, after the next.
+            both = not drill.short and life in _BOTH_SIDES
+            for forwarded in (False, True) if both else (bool(write % 2),):
+                star = make(f"killed-{life}-{write}-{int(forwarded)}")
                 stars.append(star)
                 points[star.name] = (write, forwarded)
     strikes = KillAtWrite(points, process.kill)
     drill.on_loop(lambda: proxy.inject(strikes))
-    drill.create(stars)
     try:
-        drill.finish()
+        _live(drill, stars)
     finally:
         drill.on_loop(proxy.clear)
         drill.count(times=len(strikes.done))
@@ -91,17 +105,20 @@ def _killed(drill: Drill) -> None:
         drill.points.append(f"not reached: {strikes.left} (the stars wrote less often)")
 
 
-def _writes_of_one_star(
-    drill: Drill, inject: Callable[[WriteCounter], None], clear: Callable[[], None]
-) -> dict[str, int]:
-    """How often the operator writes for one star, in each mode, when nothing is done to it."""
-    stars = [whole(f"measured-{stages.lower()}", stages) for stages in ((FUSED,) if drill.short else (FUSED, PER_STEP))]
-    counter = WriteCounter({star.name: star.name for star in stars})
-    drill.on_loop(lambda: inject(counter))
+def _live(drill: Drill, stars: list[Star]) -> None:
+    """From their creation until nothing of them but their products and logs is left."""
     drill.create(stars)
+    left = {star.name: star for star in stars if star.truth.state == "Cancelled"}
+
+    def cancelled() -> bool:
+        seen = drill.seen()
+        for name in [name for name in left if "Running" in {one.state for one in seen[name].steps.values()}]:
+            drill.cancel(left.pop(name))
+        return not left
+
+    drill.until(cancelled, "every star that is to be cancelled runs")
     drill.finish()
-    drill.on_loop(clear)
-    return {star.stages: counter.writes[star.name] for star in stars}
+    drill.until(lambda: not drill.arena.api.items("jobs"), "every finished Job gone")
 
 
 def _two(drill: Drill) -> None:
@@ -110,7 +127,11 @@ def _two(drill: Drill) -> None:
     stars = fleet("two", 2 if drill.short else 12, sleep="2")
     drill.create(stars)
     drill.count()
-    if not drill.short:
+    if drill.short:
+        drill.wait_for_steps(1)
+        first.kill()
+        drill.count()
+    else:
         drill.wait_for_steps(1)
         _freeze_past_its_lease(drill, first)
         for number, process in enumerate((second, first, second), start=2):
@@ -133,9 +154,12 @@ def _freeze_past_its_lease(drill: Drill, leader: OperatorProcess) -> None:
 FAULTS = (
     Fault(
         "operator-killed",
-        {"operator-killed": "SIGKILL at the n-th write for a star, for each n, before it is sent and after its answer"},
+        {
+            "operator-killed": "SIGKILL at the n-th write for a star, for each n, before it is sent or after its "
+            "answer: of stars that succeed, fail, are tried again, time out, are cancelled; Job deletion included"
+        },
         _killed,
-        limit_seconds=1500,
+        limit_seconds=2400,
     ),
     Fault(
         "two-operators",
