@@ -14,6 +14,8 @@ from e2e.tests.site import Site
 NAMESPACE = "plato-e2e"
 # Short, so that a test can see finished Jobs go.
 JOB_TTL_SECONDS = 10
+# Short, so that a test can see an image that cannot be pulled cost all its retries.
+START_SECONDS = 10
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +33,8 @@ def site() -> Iterator[Site]:
     inputs, products = ensure_storage(platform, NAMESPACE)
     for folder in (inputs, products):
         _empty(folder)
-    install(NAMESPACE, values=(f"controller.jobTtlSeconds={JOB_TTL_SECONDS}",))
+    settings = {"jobTtlSeconds": JOB_TTL_SECONDS, "startSeconds": START_SECONDS}
+    install(NAMESPACE, values=tuple(f"controller.{name}={value}" for name, value in settings.items()))
     yield Site(NAMESPACE, inputs, products)
     uninstall(NAMESPACE)
     kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)

@@ -1,6 +1,7 @@
 """The operator's start: nothing is decided before everything was seen."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from plato_sas.controller import operator as module
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.operator import Operator
-from plato_sas.controller.resources import JOB, Kind
+from plato_sas.controller.resources import JOB, POD, Kind
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs.stage import Site
 from sas_cluster import FakeCluster
@@ -63,3 +64,32 @@ def test_stars_that_run_keep_their_slots_over_a_restart() -> None:
 
     asyncio.run(restarted())
     assert len(world.jobs_created) == 1, "one slot, one star"
+
+
+def test_a_container_that_cannot_begin_has_the_time_that_the_site_gives_it() -> None:
+    world = FakeCluster(time.time() - 60)  # its pods began a minute ago
+    world.catalogue(*dag({"a": []}))
+    world.star("stuck", star="stuck")
+    limits: list[int] = []
+
+    def kubelet(kind: Kind, event: str, item: dict[str, Any]) -> None:
+        if kind is JOB and event == "ADDED":
+            pod = world.kubelet.running(item, "a")
+            pod["status"]["initContainerStatuses"][1]["state"] = {"waiting": {"reason": "ImagePullBackOff"}}
+            world.put(POD, pod)
+        elif kind is POD and event == "MODIFIED":
+            limits.append(item["spec"]["activeDeadlineSeconds"])
+            limited.set()
+
+    async def life() -> None:
+        one = operator(world, start_seconds=30)
+        world.watchers = [one.observe, kubelet]
+        await one.prime()
+        work = asyncio.create_task(one.run())
+        await asyncio.wait_for(limited.wait(), 10)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    limited = asyncio.Event()
+    asyncio.run(life())
+    assert 30 < limits[0] < 120

@@ -24,7 +24,7 @@ from plato_sas.plan.decide import (
     decide,
 )
 from plato_sas.plan.graph import Graph
-from plato_sas.plan.timeouts import LimitPod
+from plato_sas.plan.timeouts import START_SECONDS, LimitPod
 from plato_sas.stager.description import PublishOrder
 from plato_sas.stager.messages import Problem, room
 from sas_samples import REVISION, processing
@@ -255,6 +255,7 @@ class World:
         self.forgetful = False  # statuses get lost: numbers are given twice
         self.revision = REVISION
         self.limit = MAX_STEPS_PER_STAGE
+        self.start_seconds = START_SECONDS
         self.time = 0.0
 
     @property
@@ -274,8 +275,9 @@ class World:
         star = processing(seen if seen is not None else self.status, **self.spec)
         attempts = self.attempts()
         return Observed(
-            star, self.graph, self.revision, attempts, self.admitted, self.now, max_steps_per_stage=self.limit
-        )
+            star, self.graph, self.revision, attempts, self.admitted, self.now,
+            max_steps_per_stage=self.limit, start_seconds=self.start_seconds,
+        )  # fmt: skip
 
     def decide(self, *, crash_after: int | None = None, seen: StarProcessingStatus | None = None) -> Decision:
         """One reconciliation. `crash_after` actions the operator dies: the status is then not written."""

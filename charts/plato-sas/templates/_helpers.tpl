@@ -141,6 +141,8 @@ true
   value: {{ .Values.controller.statusIntervalSeconds | int64 | quote }}
 - name: PLATO_SAS_MAX_STEPS_PER_STAGE
   value: {{ .Values.controller.maxStepsPerStage | int64 | quote }}
+- name: PLATO_SAS_START_SECONDS
+  value: {{ .Values.controller.startSeconds | int64 | quote }}
 - name: PLATO_SAS_PRODUCTS
   value: {{ include "plato-sas.productsPath" . }}
 - name: PLATO_SAS_KEEP_LOGS

@@ -87,6 +87,7 @@ FAULTS = (
         _trouble("read-only", _forbid),
         limit_seconds=300,
         components=True,
+        short=False,
     ),
     Fault(
         "volume-full-for-long",

@@ -72,6 +72,7 @@ class Operator:
             _now,
             self._queue.add,
             settings.max_steps_per_stage,
+            settings.start_seconds,
         )
 
     def observe(self, kind: Kind, event_type: str | None, item: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from plato_sas.plan.graph import Graph, GraphInvalid
 from plato_sas.plan.ledger import seconds_between
 from plato_sas.plan.refusal import with_refusals
 from plato_sas.plan.status import rejected
+from plato_sas.plan.timeouts import START_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Reconciler:
         clock: Callable[[], str],
         mark: Callable[[str], None],
         max_steps_per_stage: int = MAX_STEPS_PER_STAGE,
+        start_seconds: int = START_SECONDS,
     ) -> None:
         self._client = client
         self._view = view
@@ -62,6 +64,7 @@ class Reconciler:
         self._actuator = actuator
         self._retention = retention
         self._max_steps_per_stage = max_steps_per_stage
+        self._start_seconds = start_seconds
         self._clock = clock
         self._mark = mark
 
@@ -161,8 +164,8 @@ class Reconciler:
 
         def decided() -> Decision:
             admitted = self._window.holds(name)
-            limit = self._max_steps_per_stage
-            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held, limit))
+            limits = self._max_steps_per_stage, self._start_seconds
+            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held, *limits))
 
         decision = decided()
         if decision.needs_slot and held is None and not self._window.holds(name):

@@ -30,6 +30,7 @@ class Settings:
     star_ttl: int = 604800  # how long a finished star stays, where its spec does not say
     status_interval: int = 2  # how often a star's progress inside a stage is written at most
     max_steps_per_stage: int = 16
+    start_seconds: int = 600  # how long a container may be unable to begin, because of its image or its configuration
     products: Path = Path("/sas/products")  # where this process sees the products volume
     keep_logs: bool = True
     log_max_bytes: int = 1 << 20  # of one container's log on the products volume
@@ -75,6 +76,7 @@ class Settings:
             star_ttl=read.integer("STAR_TTL_SECONDS", cls.star_ttl, minimum=0),
             status_interval=read.integer("STATUS_INTERVAL_SECONDS", cls.status_interval, minimum=0),
             max_steps_per_stage=read.integer("MAX_STEPS_PER_STAGE", cls.max_steps_per_stage, minimum=1, maximum=16),
+            start_seconds=read.integer("START_SECONDS", cls.start_seconds, minimum=10),
             products=read.folder("PRODUCTS", cls.products),
             keep_logs=read.boolean("KEEP_LOGS", cls.keep_logs),
             log_max_bytes=read.integer("LOG_MAX_BYTES", cls.log_max_bytes, minimum=4096, maximum=1 << 24),

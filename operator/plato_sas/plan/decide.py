@@ -39,7 +39,7 @@ from plato_sas.plan.retries import pause_left
 from plato_sas.plan.skips import skip
 from plato_sas.plan.stages import salvage_for, stage_for
 from plato_sas.plan.status import Circumstances, summarise
-from plato_sas.plan.timeouts import LimitPod, timeouts
+from plato_sas.plan.timeouts import START_SECONDS, LimitPod, timeouts
 
 MAX_STEPS_PER_STAGE = 16
 
@@ -59,6 +59,7 @@ class Observed:
     now: str
     held: tuple[str, str] | None = None
     max_steps_per_stage: int = MAX_STEPS_PER_STAGE
+    start_seconds: int = START_SECONDS
 
 
 _NO_SLOT = ("WaitingForSlot", "as many stars as allowed are running")
@@ -121,7 +122,7 @@ def decide(observed: Observed) -> Decision:
         control.end(ledger, *ends, now)
         actions += [StopJob(one.job) for one in followed]
     else:
-        limits, pauses = timeouts(followed, graph, now)
+        limits, pauses = timeouts(followed, graph, now, observed.start_seconds)
         actions += limits
         again += pauses
         starter = _Starter(observed, ledger, before.rerun or 0)

@@ -8,8 +8,8 @@ from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.plan.graph import Graph
 from plato_sas.plan.ledger import seconds_between
 
-# How long a container may not begin, because of its image or its configuration.
-START_SECONDS = 600.0
+# How long a container may not begin, because of its image or its configuration, where the site does not say.
+START_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class LimitPod:
     seconds: int
 
 
-def timeouts(attempts: Iterable[Attempt], graph: Graph, now: str) -> tuple[list[LimitPod], list[float]]:
+def timeouts(
+    attempts: Iterable[Attempt], graph: Graph, now: str, start_seconds: int = START_SECONDS
+) -> tuple[list[LimitPod], list[float]]:
     """Pods whose time is up, and the seconds left to the others. `attempts` are active."""
     limits: list[LimitPod] = []
     left: list[float] = []
     for one in attempts:
-        remaining = _remaining(one, graph, now)
+        remaining = _remaining(one, graph, now, start_seconds)
         if remaining is None or one.pod is None or one.pod_started_at is None:
             continue
         if remaining > 0:
@@ -37,7 +39,7 @@ def timeouts(attempts: Iterable[Attempt], graph: Graph, now: str) -> tuple[list[
     return limits, left
 
 
-def _remaining(one: Attempt, graph: Graph, now: str) -> float | None:
+def _remaining(one: Attempt, graph: Graph, now: str, start_seconds: int) -> float | None:
     """Seconds left to what the pod does now; None if that has no limit but the pod's own."""
     step = one.current
     begun = one.begun.get(step, StepTimes()).started_at if step is not None else None
@@ -48,4 +50,4 @@ def _remaining(one: Attempt, graph: Graph, now: str) -> float | None:
     # The container before has ended then.
     ends = [times.finished_at for times in one.begun.values() if times.finished_at is not None]
     since = max(ends, default=one.pod_started_at)
-    return START_SECONDS - seconds_between(since, now) if since is not None else None
+    return start_seconds - seconds_between(since, now) if since is not None else None
