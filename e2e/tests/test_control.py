@@ -1,11 +1,14 @@
 """What people do to stars: hold them, hurry them, bound their time, let them go."""
 
 import json
+import os
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from e2e.kubernetes import kubectl
+from e2e.cluster.storage import OWNER
+from e2e.kubernetes import CommandFailed, kubectl
 from e2e.tests.site import Site, condition, states, steps, until
 
 _OPERATOR = "deployment/plato-sas-operator"
@@ -91,13 +94,67 @@ def test_a_finished_star_goes_after_its_record_is_archived(site: Site, pair: str
     assert list((site.products / "e2e" / "fleeting" / ".logs").glob("*.log")), "logs stay"
 
 
+def test_a_star_whose_record_cannot_be_archived_stays_until_it_can(site: Site, pair: str) -> None:
+    record_file = site.products / ".archive" / "embargoed.jsonl"
+    record_file.mkdir(parents=True)
+    os.chown(record_file.parent, OWNER, OWNER)
+    site.start("embargoed", pipeline=pair, campaign="embargoed", ttl="1s")
+    uid = site.star("embargoed")["metadata"]["uid"]
+
+    def refused() -> bool:
+        log = kubectl("logs", _OPERATOR, "--tail=2000", namespace=site.namespace)
+        told = [json.loads(line) for line in log.splitlines() if "embargoed.jsonl" in line]
+        return any(one["processing"] == "embargoed" for one in told)
+
+    until(refused, "the operator to have tried", 90)
+    star = site.star("embargoed")
+    assert (star["status"]["state"], star["metadata"].get("deletionTimestamp")) == ("Succeeded", None)
+    record_file.rmdir()
+    until(
+        lambda: not kubectl("get", "sp", "embargoed", "--ignore-not-found", "-o", "name", namespace=site.namespace),
+        "the star gone", 60,
+    )  # fmt: skip
+    records = [json.loads(line) for line in record_file.read_text().splitlines()]
+    assert [(one["uid"], one["status"]["state"]) for one in records] == [(uid, "Succeeded")]
+
+
 def test_every_attempt_can_be_read_after_its_job_is_gone(site: Site, pair: str) -> None:
-    chatty = {"message": "seen once, never forgotten", "print_mib": 4, "exit_code": 75, "failures": 1}
+    words = "seen once, never forgotten"
+    chatty = {"message": words, "print_mib": 4, "exit_code": 75, "failures": 1}
     site.start("talker", pipeline=pair, parameters={"one": chatty})
     status = site.finished("talker")
     assert steps(status)["one"]["attempt"] == 2
     until(lambda: not site.jobs("talker"), "Jobs gone", 90)
-    logs = {path.name: path for path in (site.products / "e2e" / "talker" / ".logs").glob("*.log")}
-    told = [path for path in logs.values() if "seen once, never forgotten" in path.read_text()]
-    assert len(told) == 2, "both attempts at step one"
-    assert all(path.stat().st_size < 1.2 * 2**20 for path in told), "bounded, with what was left out said"
+    kept = [text for text in _kept(site, "talker", "one") if words in text]
+    assert len(kept) == 2, "both attempts"
+    for text in kept:
+        # What was printed on standard error comes first, then 4 MiB on standard output.
+        beginning, left_out, end = re.split(r"^\[\.\.\. (\d+) bytes left out here \.\.\.\]\n", text, flags=re.MULTILINE)
+        assert beginning.startswith(f"{words}\n")
+        assert set(beginning.splitlines()[1:] + end.splitlines()) == {"x" * 1023}
+        assert len(beginning) + int(left_out) + len(end) == len(words) + 1 + 4 * 2**20
+        assert (len(beginning), len(end)) == pytest.approx((2**18, 3 * 2**18), abs=1024), "a quarter and the rest"
+
+
+def test_the_log_of_a_cancelled_attempt_is_kept(site: Site, pair: str) -> None:
+    site.start("silenced", pipeline=pair, parameters={"one": {"message": "cut off in the middle of", "sleep_s": 300}})
+    site.in_state("silenced", "one", "Running")
+    until(lambda: "cut off" in _printed(site, "silenced"), "its first line", 60)
+    site.patch("silenced", {"desiredState": "Cancel"})
+    assert site.finished("silenced", 60)["state"] == "Cancelled"
+    assert until(lambda: _kept(site, "silenced", "one"), "its log", 60) == ["cut off in the middle of\n"]
+
+
+def _printed(site: Site, star: str) -> str:
+    """What step one of the star's one pod has printed so far."""
+    try:
+        return kubectl("logs", f"--selector=plato-sas.io/star={star}", "-c", "step-one", namespace=site.namespace)
+    except CommandFailed:
+        return ""  # its container has not begun
+
+
+def _kept(site: Site, star: str, step: str) -> list[str]:
+    """What a step's container has printed, for each of the star's Jobs whose log is on the products volume."""
+    logs = [path.read_text() for path in (site.products / "e2e" / star / ".logs").glob("*.log")]
+    parts = [part for log in logs for part in re.split(r"^==== ", log, flags=re.MULTILINE)]
+    return [part.partition("\n")[2] for part in parts if part.startswith(f"container=step-{step} ")]

@@ -1,10 +1,17 @@
 """Modules that fail: what the user sees, what is tried again, and that the other stars go on."""
 
+import re
+from datetime import datetime
+from itertools import pairwise
+
 import pytest
 
 from e2e.kubernetes import kubectl
-from e2e.tests.conftest import JOB_TTL_SECONDS
-from e2e.tests.site import Site, condition, states, steps, until
+from e2e.tests.conftest import JOB_TTL_SECONDS, START_SECONDS
+from e2e.tests.site import Document, Site, condition, states, steps, until
+
+_NO_SUCH_IMAGE = "localhost/plato-sas/no-such-image:0.1.0"
+_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +24,27 @@ def chain(site: Site) -> str:
     two = {"name": "two", "module": "sink", "inputs": [{"name": "IDP_A", "step": "one"}]}
     site.pipeline("chain", [{"name": "one", "module": "source"}, two, {"name": "aside", "module": "source"}])
     site.pipeline("hungry", [{"name": "one", "module": "hungry"}])
-    # The kubelet measures volumes once a minute, so this star goes along with the others.
+    site.synthetic("imageless", outputs=["IDP_A"], image=_NO_SUCH_IMAGE)
+    site.pipeline("imageless", [{"name": "one", "module": "imageless"}])
+    # Stars that take their time go along with the others: the kubelet measures volumes once a minute, and pauses grow.
     site.start("hoarder", pipeline="chain", parameters={"one": {"scratch_mib": 40, "sleep_s": 240}})
+    site.start("imageless", pipeline="imageless")
+    site.start("stubborn", pipeline="chain", parameters={"one": {"exit_code": 75, "failures": 9}})
     return "chain"
+
+
+def test_a_step_that_waits_for_its_image_says_so_while_it_waits(site: Site, chain: str) -> None:
+    def look() -> Document | None:
+        status: Document = site.star("imageless").get("status", {})
+        return status if steps(status).get("one", {}).get("reason") in _NOT_PULLED else None
+
+    status = until(look, "the reason", 90)
+    one, complete = steps(status)["one"], condition(status, "Complete")
+    assert (status["state"], one["state"]) == ("Running", "Running")
+    assert _NO_SUCH_IMAGE in one["message"]
+    assert (complete["status"], complete["reason"]) == ("False", "Progressing")
+    assert f"one: {one['reason']}: " in complete["message"]
+    assert _NO_SUCH_IMAGE in complete["message"]
 
 
 def test_a_failed_module_is_told_with_its_exit_code_and_last_lines(site: Site, chain: str) -> None:
@@ -52,6 +77,23 @@ def test_a_temporary_failure_is_tried_again(site: Site, chain: str) -> None:
     assert steps(status)["one"]["attempt"] == 2
     assert steps(status)["one"]["retries"] == {"Temporary": 1}
     assert site.manifest("wobbly", "one")["attempt"] == 2
+
+
+def test_a_temporary_failure_that_stays_is_final_after_the_modules_retries(site: Site, chain: str) -> None:
+    status = site.finished("stubborn")
+    assert states(status) == {"one": "Failed", "aside": "Succeeded", "two": "Skipped"}
+    one = steps(status)["one"]
+    assert (one["reason"], one["exitCode"]) == ("TemporaryFailure", 75)
+    assert (one["attempt"], one["retries"]) == (3, {"Temporary": 2})
+    assert site.published("stubborn") == {"aside"}
+
+
+def test_the_pause_before_another_attempt_is_doubled_each_time(site: Site, chain: str) -> None:
+    site.finished("stubborn")
+    # Jobs go, their logs tell when each attempt ran.
+    ran = until(lambda: found if len(found := _attempts(site, "stubborn")) == 3 else None, "three attempts' logs", 60)
+    first, second = ((after[0] - before[1]).total_seconds() for before, after in pairwise(ran))
+    assert 10 <= first < 20 <= second < 40
 
 
 def test_a_module_out_of_memory_gets_more_up_to_its_cap(site: Site, chain: str) -> None:
@@ -113,7 +155,29 @@ def test_a_second_star_on_the_same_products_waits_for_the_first(site: Site, chai
     assert site.finished("tree-again")["state"] == "Succeeded"
 
 
+def test_an_image_that_stays_away_fails_the_step_after_the_infrastructures_retries(site: Site, chain: str) -> None:
+    status = site.finished("imageless", 300)
+    one = steps(status)["one"]
+    assert (status["state"], one["state"]) == ("Failed", "Failed")
+    assert (one["attempt"], one["retries"]) == (6, {"Infrastructure": 5})
+    assert one["reason"] in _NOT_PULLED
+    assert _NO_SUCH_IMAGE in one["message"]
+    limit = re.search(r"step-one could not begin within (\d+) s", one["message"])
+    assert limit is not None
+    assert START_SECONDS <= int(limit[1]) < 3 * START_SECONDS
+    began, ended = (datetime.fromisoformat(one[key]) for key in ("startedAt", "finishedAt"))
+    assert (ended - began).total_seconds() >= START_SECONDS, "pauses count from the end"
+
+
 def test_a_module_that_fills_its_scratch_is_told_so(site: Site, chain: str) -> None:
     one = steps(site.finished("hoarder", 300))["one"]
     assert (one["state"], one["reason"], one["attempt"]) == ("Failed", "ScratchFull", 1)
     assert "scratch-one" in one["message"]
+
+
+def _attempts(site: Site, star: str) -> list[tuple[datetime, datetime]]:
+    """When each attempt at step one began and ended, as far as their logs are kept."""
+    header = re.compile(r"^==== container=step-one .*started=(\S+) finished=(\S+)", re.MULTILINE)
+    logs = (site.products / "e2e" / star / ".logs").glob("*.log")
+    found = (found for log in logs if (found := header.search(log.read_text())))
+    return sorted((datetime.fromisoformat(one[1]), datetime.fromisoformat(one[2])) for one in found)

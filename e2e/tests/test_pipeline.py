@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import re
 import stat
 
 import pytest
 
-from e2e.kubernetes import kubectl
-from e2e.tests.site import Site, condition, states, steps
+from e2e.kubernetes import get, kubectl
+from e2e.tests.site import FINISHED, Document, Site, condition, states, steps, until
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +107,50 @@ def test_what_a_module_can_see_and_do(site: Site, branching: str) -> None:
     assert site.manifest("curious", "probe")["undeclaredFilesRemoved"] == 1
 
 
-def test_what_kubectl_shows(site: Site, branching: str) -> None:
-    site.start("shown", pipeline=branching, parameters={"first": {"facts": '{"go": false}'}})
-    site.finished("shown")
-    table = kubectl("get", "sp", "shown", namespace=site.namespace).splitlines()
-    assert table[0].split() == ["NAME", "STAR", "CAMPAIGN", "PIPELINE", "STATE", "STEPS", "STEP", "AGE"]
-    assert table[1].split()[:6] == ["shown", "shown", "e2e", "branching", "Succeeded", "4/4"]
+def row(site: Site, star: str) -> dict[str, str]:
+    """What `kubectl get sp` prints of a star, by column."""
+    header, line = kubectl("get", "sp", star, namespace=site.namespace).splitlines()
+    columns = list(re.finditer(r"\S+", header))
+    ends = [column.start() for column in columns[1:]] + [len(line)]
+    return {one[0]: line[one.start() : end].strip() for one, end in zip(columns, ends, strict=True)}
+
+
+def test_what_kubectl_shows(site: Site) -> None:
+    site.synthetic("shown-a", outputs=["IDP_A"])
+    site.synthetic("shown-b", inputs=["IDP_A"], outputs=["IDP_A"])
+    site.pipeline("shown", [
+        {"name": "one", "module": "shown-a"},
+        {"name": "two", "module": "shown-b", "inputs": [{"name": "IDP_A", "step": "one"}]},
+        {"name": "three", "module": "shown-b", "inputs": [{"name": "IDP_A", "step": "two"}]},
+    ])  # fmt: skip
+    slow = {"sleep_s": 6}
+    site.start("watched", pipeline="shown", parameters={"one": slow, "two": slow})
+    site.start("tripped", pipeline="shown", parameters={"two": {"exit_code": 3}})
+    seen: list[tuple[str, ...]] = []
+
+    def ended() -> bool:
+        seen.append(tuple(row(site, "watched")[name] for name in ("STATE", "STEPS", "STEP")))
+        return seen[-1][0] in FINISHED
+
+    until(ended, "star watched finished", 120)
+    # One stage: a step that has ended waits to be published with the others.
+    running = [("Running", "0/3", "one"), ("Running", "1/3", "one,two")]
+    assert [one for one in dict.fromkeys(seen) if one in running] == running
+    assert seen[-1] == ("Succeeded", "3/3", "")
+    site.finished("tripped")
+    last = row(site, "tripped")
+    assert re.fullmatch(r"\d+m?\d*s", last.pop("AGE"))
+    assert last == {
+        "NAME": "tripped", "STAR": "tripped", "CAMPAIGN": "e2e", "PIPELINE": "shown",
+        "STATE": "Failed", "STEPS": "3/3", "STEP": "two",
+    }  # fmt: skip
     assert "starpipeline" in kubectl("get", "plato", "-o", "name", namespace=site.namespace)
+
+
+def pinned(site: Site, star: str) -> Document:
+    """The pipeline and the modules in the ControllerRevision that the star's status names."""
+    content: Document = get("controllerrevision", site.star(star)["status"]["revision"], namespace=site.namespace)
+    return dict(content["data"])
 
 
 def test_an_edited_pipeline_does_not_change_a_star_in_flight(site: Site) -> None:
@@ -120,6 +158,7 @@ def test_an_edited_pipeline_does_not_change_a_star_in_flight(site: Site) -> None
     site.pipeline("edited", [{"name": "one", "module": "slow"}])
     site.start("in-flight", pipeline="edited", parameters={"one": {"sleep_s": 8}})
     site.in_state("in-flight", "one", "Running")
+    accepted = pinned(site, "in-flight")
     site.pipeline("edited", [{"name": "one", "module": "slow"}, {"name": "two", "module": "slow"}])
     site.start("afterwards", pipeline="edited")
 
@@ -127,6 +166,35 @@ def test_an_edited_pipeline_does_not_change_a_star_in_flight(site: Site) -> None
     assert set(states(before)) == {"one"}
     assert set(states(after)) == {"one", "two"}
     assert before["revision"] != after["revision"]
+    assert pinned(site, "in-flight") == accepted
+    for star, status in (("in-flight", before), ("afterwards", after)):
+        assert [step["name"] for step in pinned(site, star)["pipeline"]["steps"]] == list(states(status))
+
+
+def test_an_edited_module_does_not_change_a_star_in_flight_not_even_under_a_new_operator(site: Site) -> None:
+    site.synthetic("still", outputs=["IDP_A"])
+    site.synthetic("moving", inputs=["IDP_A"], outputs=["IDP_B"])
+    site.pipeline("moved", [
+        {"name": "one", "module": "still"},
+        {"name": "two", "module": "moving", "inputs": [{"name": "IDP_A", "step": "one"}]},
+    ])  # fmt: skip
+    site.start("earlier", pipeline="moved", stages="PerStep", parameters={"one": {"sleep_s": 10}})
+    site.in_state("earlier", "one", "Running")
+    site.synthetic("moving", inputs=["IDP_A"], outputs=["IDP_B", "IDP_C"], version="0.2.0")
+    site.start("later", pipeline="moved", stages="PerStep")
+    assert states(site.star("earlier")["status"])["two"] == "Pending"
+    # Another process remembers nothing: what it starts step two with is the ControllerRevision.
+    kubectl("delete", "pods", "--selector=app.kubernetes.io/name=plato-sas", namespace=site.namespace)
+    kubectl("rollout", "status", "deployment/plato-sas-operator", "--timeout=120s", namespace=site.namespace)
+
+    versions = {"earlier": ("0.1.0", ["IDP_B"]), "later": ("0.2.0", ["IDP_B", "IDP_C"])}
+    for star, (version, outputs) in versions.items():
+        assert site.finished(star)["state"] == "Succeeded"
+        two, module = site.manifest(star, "two"), pinned(site, star)["modules"]["moving"]
+        assert (two["module"]["version"], sorted(two["outputs"])) == (version, outputs)
+        assert two["module"]["args"] == [*(f"--output={one}.h5" for one in outputs), "--input=IDP_A"]
+        assert module["version"] == version
+        assert [one["name"] for one in module["outputs"]] == outputs
 
 
 def test_the_operator_tells_prometheus_and_the_kubelet_how_it_is(site: Site, branching: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.tests.site import FINISHED, Document, Site, states, steps, until
+from e2e.tests.site import FINISHED, Document, Site, condition, states, steps, until
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +114,35 @@ def test_each_step_of_a_stage_has_its_own_timeout(site: Site, chain: str) -> Non
     status = site.finished("slowpoke", 120)
     assert states(status) == {"one": "Succeeded", "two": "Failed", "three": "Skipped", "aside": "Succeeded"}
     assert steps(status)["two"]["reason"] == "DeadlineExceeded"
+
+
+def test_a_failure_late_in_a_large_stage_is_told_by_its_last_lines(site: Site) -> None:
+    """Of a container's end, the status of a pod with so many holds less than 900 bytes, and not the last ones."""
+    peak = "peak %02d of 60: the fit ran into the bound of its prior"
+    log = "\n".join([*(peak % number for number in range(1, 61)), "no peak is left"])
+    script = f"import sys\nfor n in range(1, 61): print({peak!r} % n, file=sys.stderr)\nsys.exit('no peak is left')\n"
+    site.synthetic("large-a", outputs=["IDP_A"])
+    site.synthetic("large-b", inputs=["IDP_A"], outputs=["IDP_A"])
+    site.synthetic("fitter", inputs=["IDP_A"], outputs=["IDP_A"], command=["python3", "-c", script], args=[])
+    before = [f"s{number:02d}" for number in range(1, 11)]
+    names = [*before, "fit", "after"]
+    modules = ["large-a", *["large-b"] * 9, "fitter", "large-b"]
+    site.pipeline("large", [{"name": names[0], "module": modules[0]}, *(
+        {"name": name, "module": module, "inputs": [{"name": "IDP_A", "step": producer}]}
+        for producer, name, module in zip(names, names[1:], modules[1:], strict=False)
+    )])  # fmt: skip
+    site.start("crowded", pipeline="large")
+    status, jobs = followed(site, "crowded")
+
+    assert states(status) == dict.fromkeys(before, "Succeeded") | {"fit": "Failed", "after": "Skipped"}
+    # The stage with all of them, and a salvage of those that ended well.
+    assert jobs == [",".join(f"{name}=1" for name in names), ",".join(f"{name}=1" for name in before)]
+    fit = steps(status)["fit"]
+    assert (fit["reason"], fit["exitCode"], fit["attempt"]) == ("ModuleFailed", 1, 1)
+    assert fit["message"] == log[-1024:]
+    assert fit["message"] in condition(status, "Complete")["message"]
+    assert (status["state"], status["progress"], status["step"]) == ("Failed", "12/12", "fit")
+    assert site.published("crowded") == set(before)
+    assert {site.manifest("crowded", name)["attemptId"] for name in before} == {fit["job"]}
+    whole = site.products / "e2e" / "crowded" / ".logs" / f"{fit['job']}.log"
+    until(lambda: whole.exists() and log in whole.read_text(), "all that it printed in the log of the stage", 30)
