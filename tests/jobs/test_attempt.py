@@ -65,6 +65,12 @@ def test_a_pod_that_is_held_up_says_why(reason: str) -> None:
     assert seen.waiting == (reason, "no such image: x")
 
 
+def test_a_pod_that_was_ended_while_held_up_lived_longer_than_the_container_before() -> None:
+    held = pod(ended("stage-in", at=NOW), held_up("step-a", "ErrImagePull"), reason="DeadlineExceeded")
+    assert attempt(job("Failed"), [held]).finished_at == LATER
+    assert attempt(job(), [held]).finished_at is None, "not declared yet: now"
+
+
 def test_an_ordinary_wait_is_nothing_to_tell() -> None:
     assert attempt(job(), [pod(held_up("step-a", "PodInitializing"), phase="Pending")]).waiting is None
 

@@ -189,12 +189,13 @@ def _ended(pod: Document | None) -> frozenset[str]:
 
 def _finished_at(job: Document, pod: Document | None) -> str | None:
     ends = [
-        container["state"]["terminated"].get("finishedAt")
+        container["state"]["terminated"]
         for container in container_statuses(pod)
         if "terminated" in container.get("state", {})
     ]
-    known = [str(one) for one in ends if one]
-    if known:
+    known = [str(one["finishedAt"]) for one in ends if one.get("finishedAt")]
+    # A pod that was ended before its next container began has lived on after the last that ended well.
+    if known and ((pod is not None and succeeded(pod)) or any(one["exitCode"] for one in ends)):
         return max(known)
     status = job.get("status", {})
     if "completionTime" in status:
