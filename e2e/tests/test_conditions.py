@@ -71,7 +71,7 @@ def cascade(site: Site) -> dict[str, str]:
     Gives the reason why `gated` is left out, by star.
     """
     site.synthetic("herald", outputs=["IDP_A"], facts=[{"name": "go", "type": "boolean"}])
-    site.synthetic("needy", inputs=["IDP_A"], outputs=["IDP_A"])
+    site.synthetic("follower", inputs=["IDP_A"], outputs=["IDP_A"])
     site.synthetic("content", inputs=["IDP_A"], optional=["IDP_A"], outputs=["IDP_A"])
 
     def step(name: str, module: str, producer: str, **more: str) -> dict[str, object]:
@@ -79,9 +79,9 @@ def cascade(site: Site) -> dict[str, str]:
 
     site.pipeline("cascade", [
         {"name": "tell", "module": "herald"},
-        step("gated", "needy", "tell", when="facts['tell'].go"),
-        step("second", "needy", "gated"),
-        step("third", "needy", "second"),
+        step("gated", "follower", "tell", when="facts['tell'].go"),
+        step("second", "follower", "gated"),
+        step("third", "follower", "second"),
         step("beside-second", "content", "gated"),
         step("beside-third", "content", "second"),
     ])  # fmt: skip

@@ -117,7 +117,7 @@ def test_each_step_of_a_stage_has_its_own_timeout(site: Site, chain: str) -> Non
 
 
 def test_a_failure_late_in_a_large_stage_is_told_by_its_last_lines(site: Site) -> None:
-    """Of a container's end, the status of a pod with so many holds less than 900 bytes, and not the last ones."""
+    """The status of a pod with so many containers has no room for the end of what one of them printed."""
     peak = "peak %02d of 60: the fit ran into the bound of its prior"
     log = "\n".join([*(peak % number for number in range(1, 61)), "no peak is left"])
     script = f"import sys\nfor n in range(1, 61): print({peak!r} % n, file=sys.stderr)\nsys.exit('no peak is left')\n"
@@ -127,11 +127,11 @@ def test_a_failure_late_in_a_large_stage_is_told_by_its_last_lines(site: Site) -
     before = [f"s{number:02d}" for number in range(1, 11)]
     names = [*before, "fit", "after"]
     modules = ["large-a", *["large-b"] * 9, "fitter", "large-b"]
-    site.pipeline("large", [{"name": names[0], "module": modules[0]}, *(
+    site.pipeline("crowded", [{"name": names[0], "module": modules[0]}, *(
         {"name": name, "module": module, "inputs": [{"name": "IDP_A", "step": producer}]}
         for producer, name, module in zip(names, names[1:], modules[1:], strict=False)
     )])  # fmt: skip
-    site.start("crowded", pipeline="large")
+    site.start("crowded", pipeline="crowded")
     status, jobs = followed(site, "crowded")
 
     assert states(status) == dict.fromkeys(before, "Succeeded") | {"fit": "Failed", "after": "Skipped"}
