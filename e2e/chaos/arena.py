@@ -102,10 +102,7 @@ def close_arena() -> None:
     volumes = [f"persistentvolume/{NAMESPACE}-{claim}" for claim in ("sas-inputs", "sas-products")]
     kubectl("delete", *volumes, "--ignore-not-found", "--timeout=30s")
     inputs, products = default_folders(NAMESPACE)
-    # The kubelet forgets subpath mounts of pods that were deleted by force while it was down.
-    forgotten = [Path(point) for point in mounts_under([CLUSTER / "kubelet" / "pods"]) if f"/{NAMESPACE}-sas-" in point]
-    for point in forgotten:
-        _unmount(point)
+    unmount_forgotten()
     while products.is_mount():
         _unmount(products)
     for folder in (inputs, products):
@@ -158,6 +155,16 @@ def clear_stars() -> None:
     kubectl("delete", "starprocessings", "--all", "--timeout=60s", namespace=NAMESPACE, timeout=70)
     kubectl("delete", "jobs", "--all", "--timeout=60s", namespace=NAMESPACE, timeout=70)
     kubectl("delete", "pods", "--all", "--timeout=60s", namespace=NAMESPACE, timeout=70)
+
+
+def unmount_forgotten() -> None:
+    """Take away what the kubelet forgets: subpath mounts of pods that were deleted by force while it was down.
+
+    As long as one holds a folder that was removed, the volume cannot be made read-only. Raises CommandFailed.
+    """
+    for point in mounts_under([CLUSTER / "kubelet" / "pods"]):
+        if f"/{NAMESPACE}-sas-" in point:
+            _unmount(Path(point))
 
 
 def clear_products(products: Path) -> None:

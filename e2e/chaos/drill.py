@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from e2e.chaos.api import ApiAway
-from e2e.chaos.arena import NAMESPACE, STATE, Arena, clear_products, clear_stars
+from e2e.chaos.arena import NAMESPACE, STATE, Arena, clear_products, clear_stars, unmount_forgotten
 from e2e.chaos.evidence import job_seen, pod_seen, reports, star_seen
 from e2e.chaos.judge import DELETED, FINISHED, Observation, StarSeen
 from e2e.chaos.loop import LoopThread
@@ -65,6 +65,7 @@ class Drill:
     def __enter__(self) -> Self:
         # In the order of making; taken back in the other order, each step even if one before it fails.
         self._stack.callback(clear_products, self.arena.products)
+        self._stack.callback(unmount_forgotten)
         self._stack.callback(clear_stars)
         clear_products(self.arena.products)
         try:
