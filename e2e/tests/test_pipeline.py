@@ -133,8 +133,7 @@ def test_what_kubectl_shows(site: Site) -> None:
         return seen[-1][0] in FINISHED
 
     until(ended, "star watched finished", 120)
-    # One stage: a step that has ended waits to be published with the others.
-    running = [("Running", "0/3", "one"), ("Running", "1/3", "one,two")]
+    running = [("Running", "0/3", "one"), ("Running", "1/3", "two")]
     assert [one for one in dict.fromkeys(seen) if one in running] == running
     assert seen[-1] == ("Succeeded", "3/3", "")
     site.finished("tripped")
@@ -197,7 +196,7 @@ def test_an_edited_module_does_not_change_a_star_in_flight_not_even_under_a_new_
         assert [one["name"] for one in module["outputs"]] == outputs
 
 
-def test_the_operator_tells_prometheus_and_the_kubelet_how_it_is(site: Site, branching: str) -> None:
+def test_the_operator_tells_the_kubelet_how_it_is_and_logs_json(site: Site, branching: str) -> None:
     site.start("counted", pipeline=branching, parameters={"first": {"facts": '{"go": false}'}})
     site.finished("counted")
     pods = f"/api/v1/namespaces/{site.namespace}/pods"
@@ -205,9 +204,6 @@ def test_the_operator_tells_prometheus_and_the_kubelet_how_it_is(site: Site, bra
         *("get", "pods", "--selector=app.kubernetes.io/name=plato-sas", "-o", "jsonpath={.items[0].metadata.name}"),
         namespace=site.namespace,
     )
-    metrics = kubectl("get", "--raw", f"{pods}/{name}:9090/proxy/metrics")
-    assert 'plato_sas_steps_total{module="middle",outcome="Skipped"}' in metrics
-    assert 'plato_sas_queue_depth{kind="StarProcessing"} 0.0' in metrics
     assert kubectl("get", "--raw", f"{pods}/{name}:8080/proxy/healthz").strip() == "{}"
     log = kubectl("logs", name, "--tail=50", namespace=site.namespace)
     assert all("severity" in json.loads(line) for line in log.splitlines())

@@ -23,7 +23,6 @@ _MAX_MESSAGE = 2048
 _MAX_STEP = 64
 # All steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
 _MAX_MESSAGES = 5000
-_UNDER_WAY = frozenset({StepState.RUNNING, StepState.PUBLISHING})
 
 
 def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
@@ -64,11 +63,9 @@ def summarise(
     problems, waiting = circumstances.problems, circumstances.waiting
     steps = _bounded(steps)
     state = _state(processing.spec.desired_state, steps, circumstances)
-    shown = (
-        [step.name for step in steps if step.state is StepState.FAILED]
-        if state is StarState.FAILED
-        else [step.name for step in steps if step.state in _UNDER_WAY]
-    )
+    # In a fused stage those that wait to be published are many, and the one that runs is asked for.
+    wanted = (StepState.FAILED,) if state is StarState.FAILED else (StepState.RUNNING, StepState.PUBLISHING)
+    shown = next(filter(None, ([step.name for step in steps if step.state is one] for one in wanted)), [])
     done = sum(step.state.final or step.state is StepState.PUBLISHING for step in steps)
     reason, message = _explain(state, steps, problems, waiting)
     if problems:
