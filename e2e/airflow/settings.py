@@ -22,6 +22,8 @@ CONNECTION = "plato_sas_kubernetes"
 USER = "admin"
 PREFERRED_PORT = 8080
 HOST = "127.0.0.1"
+# One process writes to SQLite at a time; on a busy machine the others wait longer than the usual 5 s.
+_LOCKED_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ class Home:
 
     def connection(self, file: Path) -> str:
         """The address of the database as SQLAlchemy has it; `file`: the database of an Airflow without a server."""
-        return self.server.replace("postgresql:", "postgresql+psycopg2:", 1) if self.server else f"sqlite:///{file}"
+        if self.server:
+            return self.server.replace("postgresql:", "postgresql+psycopg2:", 1)
+        return f"sqlite:///{file}?timeout={_LOCKED_SECONDS}"
 
     def render(self, port: int) -> str:
         """The text of `airflow.cfg` for an API server at `port`."""
