@@ -56,6 +56,7 @@ async def _operators_job(api: Api, site: Site, pipeline: str) -> Document:
     finally:
         await running
     await asyncio.to_thread(remove_stars, site.namespace)
+    await asyncio.to_thread(handmade.delete, f"{handmade.MANAGED_BY}=plato-sas-operator", site.namespace)
     return job
 
 

@@ -17,7 +17,7 @@ _WAIT_SECONDS = 600
 # The API server's own part of a Job, which a new one gets again.
 _OWN_LABELS = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
 _LEAST_OF_POD = ("restartPolicy", "automountServiceAccountToken", "securityContext", "nodeSelector", "tolerations")
-_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "app.kubernetes.io/managed-by"
 _LOCKED_DOWN = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -74,7 +74,7 @@ def fused_job(star: str, steps: int = catalogue.STEPS) -> Document:
 def plain(job: Document, value: str) -> Document:
     """A Job of the operator's as a user would write it: no owner, no generated selector; `value` of LABEL for it."""
     template = copy.deepcopy(job["spec"]["template"])
-    dropped = (*_OWN_LABELS, _MANAGED_BY)
+    dropped = (*_OWN_LABELS, MANAGED_BY)
     labels = {key: value for key, value in template["metadata"].get("labels", {}).items() if key not in dropped}
     labels[LABEL] = value
     template["metadata"] = {"labels": labels}

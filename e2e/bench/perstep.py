@@ -18,7 +18,6 @@ STARS = 20
 _QUICK_STARS = 2
 _PIPELINE = "bench-perstep"
 _TIMES_BY_HAND = 1.2
-_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 def run(options: Options) -> Result:
@@ -47,7 +46,7 @@ def run(options: Options) -> Result:
 
 def _levels(site: Site, stars: int) -> list[list[Document]]:
     """The Jobs that the operator made, as a user would write them, by step. Raises BenchError."""
-    found = get("jobs", f"--selector={_MANAGED_BY}=plato-sas-operator", namespace=site.namespace)
+    found = get("jobs", f"--selector={handmade.MANAGED_BY}=plato-sas-operator", namespace=site.namespace)
     by_step: dict[str, list[Document]] = {}
     for job in found:
         steps = [one["name"] for one in job["spec"]["template"]["spec"]["initContainers"]]
