@@ -4,6 +4,7 @@ Standard library only: this runs before the project's virtual environment exists
 """
 
 import argparse
+import ctypes.util
 import importlib.util
 import os
 import shutil
@@ -27,6 +28,11 @@ def program(*names: str) -> Callable[[], bool]:
     return lambda: all(shutil.which(name, path=SEARCH_PATH) for name in names)
 
 
+def library(name: str) -> Callable[[], bool]:
+    """A check that the linker finds lib<name>."""
+    return lambda: ctypes.util.find_library(name) is not None
+
+
 def cni_plugins() -> bool:
     wanted = ("ptp", "host-local", "loopback")
     folders = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -36,6 +42,11 @@ def cni_plugins() -> bool:
 def postgres_programs() -> list[Path]:
     """Folders with PostgreSQL's programs, one for each release: Debian keeps them out of the path."""
     return [initdb.parent for initdb in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+
+
+def unless_docker_answers(present: Callable[[], bool]) -> Callable[[], bool]:
+    """A check of what is needed only where a Docker engine has to be started."""
+    return lambda: present() or docker_answers()
 
 
 def virtual_environments() -> bool:
@@ -53,6 +64,8 @@ class Prerequisite:
     """The one cluster provider that needs it; None: both."""
 
 
+_CONTAINERD = ("containerd", "ctr", "containerd-shim-runc-v2")
+
 PREREQUISITES = (
     Prerequisite("python3-venv", "the project's virtual environment", virtual_environments),
     Prerequisite("chromium", "the test of Airflow's pages", program("chromium")),
@@ -60,8 +73,12 @@ PREREQUISITES = (
     Prerequisite("postgresql", "Airflow's database in the test of a whole quarter", lambda: bool(postgres_programs())),
     Prerequisite("buildah", "building images from their Dockerfiles", program("buildah")),
     Prerequisite("mmdebstrap", "making the base image that cannot be pulled", program("mmdebstrap")),
-    Prerequisite("containerd", "running containers", program("containerd", "ctr", "containerd-shim-runc-v2"), "local"),
+    Prerequisite("containerd", "running containers", program(*_CONTAINERD), "local"),
     Prerequisite("runc", "running containers", program("runc"), "local"),
+    Prerequisite("containerd", "a Docker engine", unless_docker_answers(program(*_CONTAINERD)), "kind"),
+    Prerequisite("runc", "a Docker engine", unless_docker_answers(program("runc")), "kind"),
+    Prerequisite("libdevmapper1.02.1", "a Docker engine", unless_docker_answers(library("devmapper")), "kind"),
+    Prerequisite("iproute2", "the nodes' network", unless_docker_answers(program("ip")), "kind"),
     Prerequisite("containernetworking-plugins", "the pods' network", cni_plugins, "local"),
     Prerequisite("conntrack", "kube-proxy", program("conntrack"), "local"),
     Prerequisite("iptables", "kube-proxy and the pods' network", program("iptables", "iptables-save"), "local"),

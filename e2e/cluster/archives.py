@@ -3,15 +3,16 @@
 Format: the OCI image specification's image layout (image-layout.md) in a tar file.
 """
 
+import gzip
 import hashlib
 import io
 import json
 import platform
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from e2e.cluster.errors import ClusterError
 
@@ -66,6 +67,23 @@ def images_in(archive: Path) -> list[ArchivedImage]:
     return found
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A root file system."""
+
+    content: bytes
+    media_type: str
+    diff_id: str
+    """Digest of the uncompressed tar (OCI image configuration)."""
+
+    @classmethod
+    def of(cls, tar: bytes, *, compress: bool = False) -> Self:
+        digest = f"sha256:{hashlib.sha256(tar).hexdigest()}"
+        if not compress:
+            return cls(tar, _LAYER, digest)
+        return cls(gzip.compress(tar, compresslevel=1, mtime=0), f"{_LAYER}+gzip", digest)
+
+
 def write_program_image(archive: Path, program: Path, *, reference: str, arguments: Sequence[str] = ()) -> None:
     """Make the image whose root holds one static program and nothing else, to be run as nobody (65534)."""
     layer = io.BytesIO()
@@ -74,6 +92,12 @@ def write_program_image(archive: Path, program: Path, *, reference: str, argumen
         entry.size, entry.mode = program.stat().st_size, 0o755
         with program.open("rb") as binary:
             tar.addfile(entry, binary)
+    config = {"Entrypoint": [f"/{program.name}"], "Cmd": list(arguments), "User": "65534:65534"}
+    write_image(archive, Layer.of(layer.getvalue()), references=[reference], config=config)
+
+
+def write_image(archive: Path, layer: Layer, *, references: Sequence[str], config: Mapping[str, Any]) -> None:
+    """Make an archive of one image of one layer, under all these names. `config` is what containers of it run."""
     blobs: dict[str, bytes] = {}
 
     def add(content: bytes, media_type: str) -> dict[str, Any]:
@@ -81,21 +105,22 @@ def write_program_image(archive: Path, program: Path, *, reference: str, argumen
         blobs[digest] = content
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
 
-    layer_descriptor = add(layer.getvalue(), _LAYER)
-    config = {
+    layer_descriptor = add(layer.content, layer.media_type)
+    configuration = {
         "architecture": _MACHINES.get(platform.machine(), platform.machine()),
         "os": "linux",
-        "config": {"Entrypoint": [f"/{program.name}"], "Cmd": list(arguments), "User": "65534:65534"},
-        "rootfs": {"type": "layers", "diff_ids": [layer_descriptor["digest"]]},
+        "config": dict(config),
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
     }
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
-        "config": add(json.dumps(config).encode(), _CONFIG),
+        "config": add(json.dumps(configuration).encode(), _CONFIG),
         "layers": [layer_descriptor],
     }
-    named = add(json.dumps(manifest).encode(), _MANIFEST) | {"annotations": {_REFERENCE: reference}}
-    index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [named]}
+    described = add(json.dumps(manifest).encode(), _MANIFEST)
+    named = [described | {"annotations": {_REFERENCE: reference}} for reference in references]
+    index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": named}
     files = {
         "oci-layout": json.dumps({"imageLayoutVersion": "1.0.0"}).encode(),
         "index.json": json.dumps(index).encode(),

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from e2e import layout
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.kind import KindCluster
+from e2e.cluster.kind.provider import KindCluster
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.provider import Provider
 from e2e.prerequisites import PrerequisiteError, chosen_provider
 
-_RECORD = layout.LOCAL / "provider"
+_RECORD = layout.STATE / "provider"
 
 
 def recorded(record: Path = _RECORD) -> str | None:

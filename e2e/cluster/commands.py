@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from e2e.cluster.errors import ClusterError
@@ -17,8 +17,10 @@ class Runner(Protocol):
         ...
 
 
-def run(command: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:
-    """The real Runner."""
+def run(
+    command: Sequence[str], *, stdin: str = "", timeout: float = 60, environment: Mapping[str, str] | None = None
+) -> str:
+    """The real Runner. `environment` holds the variables that differ from this program's own."""
     shown = " ".join(command[:6]) + (" ..." if len(command) > 6 else "")
     try:
         done = subprocess.run(
@@ -27,7 +29,7 @@ def run(command: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env={**os.environ, "PATH": SEARCH_PATH},
+            env={**os.environ, "PATH": SEARCH_PATH, **(environment or {})},
             check=False,
         )
     except FileNotFoundError as error:

@@ -34,10 +34,10 @@ _KUBERNETES_CHAIN = re.compile(r"^:(KUBE-[A-Z0-9-]+) ")
 _POD_RULE = re.compile(rf'--comment "name: \\"{names.NETWORK_NAME}\\" id: .* -j (CNI-[0-9a-f]+)$')
 
 
-def cgroups() -> list[Path]:
-    """The platform's cgroup in every hierarchy (there are many in version 1, one in version 2)."""
+def cgroups(name: str = names.CGROUP) -> list[Path]:
+    """A cluster's cgroup in every hierarchy (there are many in version 1, one in version 2)."""
     folders = [_CGROUPS, *(path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink())]
-    return [folder / names.CGROUP for folder in folders if (folder / "cgroup.procs").exists()]
+    return [folder / name for folder in folders if (folder / "cgroup.procs").exists()]
 
 
 def make_cgroups() -> None:
@@ -46,9 +46,9 @@ def make_cgroups() -> None:
         cgroup.mkdir(exist_ok=True)
 
 
-def _members() -> set[int]:
+def _members(name: str) -> set[int]:
     pids: set[int] = set()
-    for cgroup in cgroups():
+    for cgroup in cgroups(name):
         for file in cgroup.rglob("cgroup.procs"):
             try:
                 pids.update(int(line) for line in file.read_text().split())
@@ -57,9 +57,9 @@ def _members() -> set[int]:
     return pids
 
 
-def _remove_cgroups() -> str:
+def _remove_cgroups(name: str) -> str:
     """Remove the cgroups; says which are still in use."""
-    for cgroup in cgroups():
+    for cgroup in cgroups(name):
         if not cgroup.exists():
             continue
         for folder, _, _ in os.walk(cgroup, topdown=False):
@@ -72,20 +72,19 @@ def _remove_cgroups() -> str:
     return ""
 
 
-def shims(settings: Settings) -> list[ProcessRecord]:
-    """The processes that hold this node's containers for its containerd."""
-    socket = str(settings.containerd_socket)
-    seen = (observe(pid) for pid in pids() if socket in arguments(pid))
+def shims(containerd_socket: Path) -> list[ProcessRecord]:
+    """The processes that hold a node's containers for its containerd."""
+    seen = (observe(pid) for pid in pids() if str(containerd_socket) in arguments(pid))
     return [one for one in seen if one is not None and Path(one.executable).name.startswith("containerd-shim")]
 
 
-def end_containers(settings: Settings) -> None:
+def end_containers(containerd_socket: Path, cgroup: str = names.CGROUP) -> None:
     """End every container and its shim, at once. The shims go first: they would report, and containerd is gone."""
-    for shim in shims(settings):
+    for shim in shims(containerd_socket):
         end(shim, grace_seconds=0, first=signal.SIGKILL)
 
     def remaining() -> str:
-        pids = _members()
+        pids = _members(cgroup)
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -94,7 +93,7 @@ def end_containers(settings: Settings) -> None:
         return f"containers' processes {sorted(pids)} still run" if pids else ""
 
     wait_until(remaining, what="ending containers", timeout=30)
-    wait_until(_remove_cgroups, what="removing cgroups", timeout=30)
+    wait_until(lambda: _remove_cgroups(cgroup), what="removing cgroups", timeout=30)
 
 
 def mounts_under(folders: Iterable[Path], table: str | None = None) -> list[str]:

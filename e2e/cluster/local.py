@@ -360,7 +360,7 @@ class LocalCluster:
     def _clean(self, settings: Settings) -> None:
         """Stop the cluster of `settings`, and remove everything of it but its logs."""
         self._stop_all(ProcessTable(settings.runtime / "processes"))
-        leftovers.end_containers(settings)
+        leftovers.end_containers(settings.containerd_socket)
         leftovers.unmount([settings.runtime, settings.state], self._run)
         leftovers.remove_chains(self._run)
         leftovers.remove_scattered_files(settings)

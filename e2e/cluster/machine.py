@@ -4,22 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster import sysctls
 from e2e.cluster.commands import Runner
 from e2e.cluster.settings import Settings
 from e2e.processes import boot_id
 
 _ADDRESS_LABEL = "lo:plato-sas"
-# The kubelet sets the kernel's (kuberuntime and container manager), the CNI plugin and kube-proxy the network's.
-_SYSCTLS = (
-    "net/ipv4/ip_forward",
-    "net/ipv4/conf/all/route_localnet",
-    "vm/overcommit_memory",
-    "vm/panic_on_oom",
-    "kernel/panic",
-    "kernel/panic_on_oops",
-    "kernel/keys/root_maxkeys",
-    "kernel/keys/root_maxbytes",
-)
+# The CNI plugin and kube-proxy set them.
+_SYSCTLS = ("net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", *sysctls.OF_THE_KUBELET)
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class MachineNote:
 
 
 def _file(runtime: Path) -> Path:
-    return runtime / "machine.json"
+    return runtime / sysctls.NOTE
 
 
 def read_note(runtime: Path) -> MachineNote | None:
@@ -50,10 +42,6 @@ def read_note(runtime: Path) -> MachineNote | None:
         return None
 
 
-def _sysctl(name: str) -> Path:
-    return Path("/proc/sys") / name
-
-
 def prepare(settings: Settings, runner: Runner) -> None:
     """Note the machine's settings, and give it the node's address."""
     settings.runtime.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -62,7 +50,7 @@ def prepare(settings: Settings, runner: Runner) -> None:
             "state": str(settings.state),
             "address": settings.address,
             "boot": boot_id(),
-            "sysctls": {name: _sysctl(name).read_text().strip() for name in _SYSCTLS if _sysctl(name).exists()},
+            "sysctls": sysctls.originals(_SYSCTLS, settings.runtime),
         }
         partial = _file(settings.runtime).with_suffix(".new")
         partial.write_text(json.dumps(note, indent=2))
@@ -83,8 +71,5 @@ def restore(runtime: Path, runner: Runner) -> None:
     for address in node_addresses(runner):
         runner(["ip", "address", "delete", f"{address}/32", "dev", "lo"])
     note = read_note(runtime)
-    if note is None or not note.current:
-        return
-    for name, value in note.sysctls.items():
-        if _sysctl(name).read_text().strip() != value:
-            _sysctl(name).write_text(value)
+    if note is not None and note.current:
+        sysctls.restore(note.sysctls, runtime)

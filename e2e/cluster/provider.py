@@ -37,7 +37,7 @@ class ClusterStatus:
 
 
 class Provider(Protocol):
-    """A cluster of one node."""
+    """A cluster."""
 
     name: str
 
@@ -52,11 +52,11 @@ class Provider(Protocol):
     def status(self) -> ClusterStatus: ...
 
     def load(self, archives: Sequence[Path]) -> dict[ArchivedImage, bool]:
-        """Bring the images of OCI archives to the node; True for one that was new to it. Raises ClusterError."""
+        """Bring the images of OCI archives to every node; True for one that was new. Raises ClusterError."""
         ...
 
     def node_path(self, path: Path) -> Path:
-        """The path on the node of a folder of this machine. Raises ClusterError if the node does not see it."""
+        """The path on the nodes of a folder of this machine. Raises ClusterError if they do not see it."""
         ...
 
     def kubectl(self, arguments: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:

@@ -1,6 +1,7 @@
 """The Debian root that stands for ``debian:bookworm-slim`` where nothing can be pulled, by mmdebstrap."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from e2e.images.process import run_logged
@@ -27,11 +28,11 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def make_root(archive: Path, log: Path) -> None:
-    """Write the root as a tar archive. Raises `CommandFailed`."""
-    command = ["mmdebstrap", "--variant=minbase", f"--include={_INCLUDE}"]
+def make_root(target: Path, log: Path, *, include: Sequence[str] = (_INCLUDE,)) -> None:
+    """Write the root with these packages: a tar archive if `target` ends so, else a folder. Raises `CommandFailed`."""
+    command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(include)}"]
     command += [f"--dpkgopt={option}" for option in _SLIM]
-    command += [_SUITE, str(archive), *map(str, host_sources())]
+    command += [_SUITE, str(target), *map(str, host_sources())]
     run_logged(command, log, timeout=_TIMEOUT, environment={"SOURCE_DATE_EPOCH": "0"})
 
 

@@ -1,18 +1,21 @@
 """Build the Go programs that are missing or stale."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from e2e.layout import BIN, LOCAL
+from e2e.locking import LockTimeout, exclusive
 from e2e.prerequisites import docker_answers
 from e2e.progress import Phase, phase
-from e2e.toolchain.tools import Tool
+from e2e.toolchain.tools import TOOLS, Tool
 
 MINIMUM_GO = (1, 26)
 GO_IMAGE = "docker.io/library/golang:1.26"
@@ -33,6 +36,10 @@ class Go(Protocol):
         """
         ...
 
+    def path(self, inside: str) -> Path:
+        """The path on this machine of a file that the command names."""
+        ...
+
 
 # What the user's own settings must not change: GOTOOLCHAIN may name an older Go than go.mod asks for, GOFLAGS may
 # hold -mod=vendor, and GOWORK may be a workspace that these modules are no part of.
@@ -50,6 +57,9 @@ class HostGo:
         command = [self._executable, "-C", str(folder), *(a.replace("OUTPUT", str(output)) for a in arguments)]
         return command, environment
 
+    def path(self, inside: str) -> Path:
+        return Path(inside)
+
 
 class ContainerGo:
     """The go command of the official image, where this machine has a Docker engine and no Go."""
@@ -62,6 +72,9 @@ class ContainerGo:
         command += [f"--volume={folder}:/src:ro", f"--volume={cache}:/cache", f"--volume={output}:/out"]
         command += [f"--env={name}={value}" for name, value in settings.items()]
         return [*command, GO_IMAGE, "go", *(a.replace("OUTPUT", "/out") for a in arguments)], dict(os.environ)
+
+    def path(self, inside: str) -> Path:
+        return LOCAL / "go" / Path(inside).relative_to("/cache")
 
 
 def go_version(text: str) -> tuple[int, int] | None:
@@ -159,9 +172,33 @@ def build(tool: Tool, go: Go) -> None:
 
 def ensure(tools: Sequence[Tool]) -> list[str]:
     """Build those of `tools` that are missing or stale; returns their names. Raises ToolchainError."""
-    wanted = [tool for tool in tools if stale(tool)]
-    if wanted:
-        go = find_go()
-        for tool in wanted:
-            build(tool, go)
+    waiting = "waiting for another command that builds programs"
+    try:
+        with exclusive(BIN / ".lock", timeout=BUILD_TIMEOUT_SECONDS, waiting=waiting):
+            wanted = [tool for tool in tools if stale(tool) and not _another_gives(tool)]
+            if wanted:
+                go = find_go()
+                for tool in wanted:
+                    build(tool, go)
+    except LockTimeout as error:
+        raise ToolchainError(str(error)) from None
     return [tool.name for tool in wanted]
+
+
+def _another_gives(tool: Tool) -> bool:
+    """Whether a program that is current already has this one's name too: `kube` is kubectl as well."""
+    return any(tool.name in other.links and not stale(other) for other in TOOLS)
+
+
+def module_folder(module: str) -> Path:
+    """The files of a published module (path@version), as Go keeps them. Raises ToolchainError."""
+    go = find_go()
+    with tempfile.TemporaryDirectory() as folder:
+        command, environment = go.command(
+            ["mod", "download", "-json", module], folder=Path(folder), output=Path(folder)
+        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    try:
+        return go.path(json.loads(done.stdout)["Dir"])
+    except (ValueError, KeyError):
+        raise ToolchainError(f"{module}: {(done.stderr or done.stdout).strip()}") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from e2e.layout import REPOSITORY
 
 KUBERNETES = "1.36.3"
+KIND = "sigs.k8s.io/kind@v0.33.0"
 _CLUSTER = REPOSITORY / "e2e" / "cluster"
 
 
@@ -62,6 +63,7 @@ TOOLS = (
             "kube-controller-manager",
             "kube-proxy",
             "kube-scheduler",
+            "kubeadm",
             "kubectl",
             "kubelet",
         ),
@@ -87,7 +89,7 @@ TOOLS = (
         expected="about a minute the first time",
     ),
     Tool("kubeconform", module="github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0", providers=_BOTH),
-    Tool("kind", module="sigs.k8s.io/kind@v0.33.0", providers=_KIND),
+    Tool("kind", module=KIND, providers=_KIND),
     Tool("kwok", module="sigs.k8s.io/kwok/cmd/kwok@v0.8.0", expected="about 2 minutes the first time"),
 )
 

@@ -116,7 +116,7 @@ def test_a_shim_is_known_by_its_socket_even_if_its_program_was_replaced(tmp_path
     command = [program, "-c", "read line", settings.containerd_socket]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as shim:
         program.unlink()
-        assert [found.pid for found in leftovers.shims(settings)] == [shim.pid]
-        end(leftovers.shims(settings)[0], grace_seconds=5)
-        assert leftovers.shims(Settings("192.0.2.1", runtime=tmp_path / "other")) == []
-    assert leftovers.shims(settings) == []
+        assert [found.pid for found in leftovers.shims(settings.containerd_socket)] == [shim.pid]
+        end(leftovers.shims(settings.containerd_socket)[0], grace_seconds=5)
+        assert leftovers.shims(tmp_path / "other" / "containerd.sock") == []
+    assert leftovers.shims(settings.containerd_socket) == []
