@@ -24,6 +24,10 @@ test: lint cluster load schemas ## Set everything up, then pass every test
 	$(PYTHON) -m e2e.toolchain kwok # ahead of the test that has limited time
 	$(PYTHON) -m pytest
 
+.PHONY: kind-smoke
+kind-smoke: venv ## Bring up kind with two workers, put stars through, take it away (left out where Docker cannot run)
+	$(PYTHON) -m e2e.cluster.kind.smoke
+
 .PHONY: chaos
 chaos: cluster load ## Inject every fault and judge what becomes of the stars (about half an hour)
 	$(PYTHON) -m e2e.chaos
@@ -76,6 +80,7 @@ status: ## Show what runs
 down: ## Stop everything that was started; products, caches and images stay
 	if [ -x $(PYTHON) ]; then status=0; \
 	  $(PYTHON) -m e2e.airflow down || status=$$?; \
+	  $(PYTHON) -m e2e.cluster.kind.smoke --clean || status=$$?; \
 	  $(PYTHON) -m e2e.cluster down || status=$$?; exit $$status; \
 	elif [ -e $(LOCAL)/cluster ]; then \
 	  echo "error: $(LOCAL)/cluster is there, but not the Python side that can stop it: make setup" >&2; exit 1; fi

@@ -6,7 +6,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL = REPOSITORY / ".local"
 BIN = LOCAL / "bin"
-STATE = REPOSITORY / os.environ.get("PLATO_SAS_STATE", LOCAL)
+STATE = REPOSITORY / (os.environ.get("PLATO_SAS_STATE") or LOCAL)
 """What belongs to the cluster in use. Another folder: a second cluster of this checkout, beside the first."""
 KUBECONFIG = STATE / "kubeconfig"
 CLUSTER = STATE / "cluster"

@@ -20,25 +20,28 @@ OF_THE_KUBELET = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
+_SETTINGS = Path("/proc/sys")
 _RUNTIMES = Path("/run")
 _OURS = "plato-sas*"
 
 
-def current(name: str, root: Path = Path("/proc/sys")) -> str | None:
+def current(name: str, root: Path = _SETTINGS) -> str | None:
     """The value of a setting now; None if this kernel does not have it."""
     file = root / name
     return file.read_text().strip() if file.exists() else None
 
 
-def originals(names: Sequence[str], runtime: Path, runtimes: Path = _RUNTIMES) -> dict[str, str]:
+def originals(
+    names: Sequence[str], runtime: Path, runtimes: Path = _RUNTIMES, root: Path = _SETTINGS
+) -> dict[str, str]:
     """The machine's own values: as the other clusters have noted them, else as they are now."""
-    noted = {name: value for name in names if (value := current(name)) is not None}
+    noted = {name: value for name in names if (value := current(name, root)) is not None}
     for settings in _noted_by_others(runtime, runtimes):
         noted.update({name: value for name, value in settings.items() if name in noted})
     return noted
 
 
-def restore(noted: dict[str, str], runtime: Path, runtimes: Path = _RUNTIMES, root: Path = Path("/proc/sys")) -> None:
+def restore(noted: dict[str, str], runtime: Path, runtimes: Path = _RUNTIMES, root: Path = _SETTINGS) -> None:
     """Set back what is different now, save what another cluster still needs and will set back itself."""
     held = {name for settings in _noted_by_others(runtime, runtimes) for name in settings}
     for name, value in noted.items():

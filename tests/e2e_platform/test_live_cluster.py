@@ -155,7 +155,8 @@ def test_a_pod_reaches_the_api_server_at_its_service_address(platform: Provider,
     name = create(platform, namespace, pod("asks", "version"))
     assert wait_for(platform, namespace, name, "terminated")["exitCode"] == 0, logs(platform, namespace, name)
     said = logs(platform, namespace, name)
-    assert said.startswith("10.96.0.1:443 ")
+    address = ["get", "service", "kubernetes", "--namespace=default", "--output=jsonpath={.spec.clusterIP}"]
+    assert said.startswith(f"{platform.kubectl(address)}:443 ")
     assert '"gitVersion": "v1.' in said
 
 

@@ -86,17 +86,18 @@ def _add_ours(root: Path, binaries: Path) -> None:
     for name in _CNI_PLUGINS:
         (root / "opt/cni/bin" / name).symlink_to(f"/usr/lib/cni/{name}")
     (root / "etc/containerd").mkdir(exist_ok=True)
-    (root / "etc/containerd/config.toml").write_text(_filled_in("containerd.toml"))
-    (root / "usr/local/bin/pod-network").write_text(_filled_in("pod-network.sh"))
+    (root / "etc/containerd/config.toml").write_text(filled_in("containerd.toml"))
+    (root / "usr/local/bin/pod-network").write_text(filled_in("pod-network.sh"))
     (root / "usr/local/bin/pod-network").chmod(0o755)
-    (root / "etc/systemd/system/pod-network.service").write_text(_filled_in("pod-network.service"))
+    (root / "etc/systemd/system/pod-network.service").write_text(filled_in("pod-network.service"))
     wanted = root / "etc/systemd/system/multi-user.target.wants"
     wanted.mkdir(parents=True, exist_ok=True)
     for name in _SERVICES:
         (wanted / f"{name}.service").symlink_to(f"/etc/systemd/system/{name}.service")
 
 
-def _filled_in(name: str) -> str:
+def filled_in(name: str) -> str:
+    """A file of the node as it is in the image."""
     text = (FILES / name).read_text()
     prefix = names.POD_NETWORK.removesuffix(".0.0/16")
     return text.replace("@PAUSE_IMAGE@", settings.PAUSE_IMAGE).replace("@POD_PREFIX@", prefix)
