@@ -138,6 +138,10 @@ class OwnEngine:
         if not self._where.runtime.exists():
             return
         with phase("stopping the Docker engine"):
+            if self.runs:
+                # The next one takes a network that is free then. A node that is left over holds on to it.
+                with suppress(ClusterError):
+                    self._run(["docker", "network", "rm", NETWORK])
             self._clear()
 
     def _start(self) -> None:
