@@ -159,28 +159,31 @@ def remove_chains(runner: Runner) -> None:
                 runner([f"{command}-restore", "--noflush", "--wait", "30"], stdin=removal)
 
 
-def shim_sockets(settings: Settings) -> list[Path]:
-    """The sockets of the node's shims, which are outside its own folders (containerd fixes their place)."""
-    found: list[Path] = []
-    for file in (settings.runtime / "containerd").glob("io.containerd.runtime.v2.task/*/*/address"):
+def remove_shim_sockets(containerd_state: Path) -> None:
+    """Remove the sockets of a containerd's shims, which are outside its own folders (containerd fixes their place)."""
+    for file in containerd_state.glob("io.containerd.runtime.v2.task/*/*/address"):
         address = file.read_text().strip()
         if address.startswith("unix:///run/containerd/s/"):
-            found.append(Path(address.removeprefix("unix://")))
-    return found
+            Path(address.removeprefix("unix://")).unlink(missing_ok=True)
+    remove_if_empty(_SHARED_FOLDERS)
+
+
+def remove_if_empty(folders: Iterable[str]) -> None:
+    """Remove the folders that are there and not in use by others."""
+    for folder in folders:
+        try:
+            os.rmdir(folder)
+        except OSError:
+            continue
 
 
 def remove_scattered_files(settings: Settings) -> None:
     """Remove the few files that are kept in fixed places: CNI's results, and the kubelet's links to the pods' logs."""
-    for socket in shim_sockets(settings):
-        socket.unlink(missing_ok=True)
+    remove_shim_sockets(settings.runtime / "containerd")
     for result in Path("/var/lib/cni/results").glob("*"):
         if str(settings.runtime) in result.read_text():  # the path of the pod's network namespace
             result.unlink(missing_ok=True)
     for link in Path("/var/log/containers").glob("*.log"):
         if link.is_symlink() and str(settings.state) in os.readlink(link):
             link.unlink(missing_ok=True)
-    for folder in _SHARED_FOLDERS:
-        try:
-            os.rmdir(folder)
-        except OSError:
-            continue  # not there, or in use by others
+    remove_if_empty(_SHARED_FOLDERS)

@@ -37,6 +37,9 @@ class StandingEngine:
         self.calls: list[str] = []
         self.runs = True
 
+    def revive(self) -> bool:
+        return self.runs
+
     def up(self) -> None:
         self.calls.append("up")
 

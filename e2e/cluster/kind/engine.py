@@ -50,6 +50,10 @@ class Engine(Protocol):
     @property
     def runs(self) -> bool: ...
 
+    def revive(self) -> bool:
+        """Whether it answers, if need be after it was started again because a crash had ended it."""
+        ...
+
 
 class MachineEngine:
     """The engine that answers on this machine; it is somebody else's to start and stop."""
@@ -67,6 +71,9 @@ class MachineEngine:
     @property
     def runs(self) -> bool:
         return docker_answers()
+
+    def revive(self) -> bool:
+        return self.runs
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,12 @@ class OwnEngine:
                     self._run(["docker", "network", "rm", NETWORK])
             self._clear()
 
+    def revive(self) -> bool:
+        if self._where.runtime.exists():
+            with suppress(ClusterError):
+                self.up()
+        return self.runs
+
     def _start(self) -> None:
         configuration = self._where.runtime / "daemon.json"
         configuration.write_text(json.dumps(daemon_configuration(Path("/proc/self/status").read_text()), indent=2))
@@ -199,6 +212,7 @@ class OwnEngine:
         where = self._where
         self._table.stop("dockerd", grace_seconds=_GRACE_SECONDS)
         leftovers.end_containers(where.runtime / "docker/containerd/containerd.sock", self._cgroup)
+        leftovers.remove_shim_sockets(where.runtime / "docker/containerd/daemon")
         leftovers.unmount([where.runtime, where.data], run)
         if (Path("/sys/class/net") / self._bridge).exists():
             run(["ip", "link", "delete", self._bridge])
@@ -219,9 +233,7 @@ class OwnEngine:
 def remove_if_docker_made_it(folder: Path) -> None:
     """Remove the folder if it holds nothing but what Docker puts there."""
     (folder / "key.json").unlink(missing_ok=True)
-    for empty in (folder / "plugins", folder):
-        with suppress(OSError):  # not there, or in use by others
-            empty.rmdir()
+    leftovers.remove_if_empty([str(folder / "plugins"), str(folder)])
 
 
 def daemon_configuration(status: str) -> dict[str, object]:

@@ -124,7 +124,7 @@ class KindCluster:
 
     def _delete_if_there(self) -> list[str]:
         """Delete the cluster; returns the other ones that the engine runs."""
-        if not self._engine.runs or not (self._binaries / "kind").exists():
+        if not (self._binaries / "kind").exists() or not self._engine.revive():
             return []
         if self._exists():
             with phase(f"deleting the kind cluster {self._cluster}"):
