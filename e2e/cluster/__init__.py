@@ -1,4 +1,4 @@
-"""The test platform's cluster: one real Kubernetes node, by kind or of the components themselves.
+"""The test platform's cluster: three nodes made by kind, or one of the components themselves.
 
 from e2e import cluster
 platform = cluster.connect()              # the cluster that is up, else the one that `up` would make

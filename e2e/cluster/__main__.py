@@ -91,9 +91,9 @@ def table(status: ClusterStatus) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m e2e.cluster",
-        description="The test platform's cluster: a real Kubernetes of one node. Where a Docker engine answers kind "
-        "makes it, else the same components run as processes of this machine, which needs root. State is in "
-        ".local/cluster, logs in .local/cluster/logs.",
+        description="The test platform's cluster: a real Kubernetes. Where a Docker engine answers kind makes it, of three "
+        "nodes; else the same components run as processes of this machine, one node, which needs root. State is in "
+        ".local/cluster and .local/kind, logs are in their folders logs.",
     )
     parser.add_argument(
         "--provider",
@@ -115,12 +115,12 @@ def _parser() -> argparse.ArgumentParser:
         "down",
         _down,
         "stop the cluster and take away all of its state",
-        "Its objects, the images on its node, mounts, network and processes go. What stays: the programs in "
+        "Its objects, the images on its nodes, mounts, network and processes go. What stays: the programs in "
         ".local/bin, image archives, the logs, and the volumes in .local/volumes, which hold the products.",
     )
     down.add_argument("--purge", action="store_true", help="also delete the volumes (.local/volumes) and the logs")
-    command("status", _status, "show the components, the node and its images; exit with 1 if the cluster is not up")
-    load = command("load", _load, "bring images to the node; one that it has with the same digest is left as it is")
+    command("status", _status, "show the components, the nodes and their images; exit with 1 if the cluster is not up")
+    load = command("load", _load, "bring images to every node; one that is there with the same digest is left as it is")
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE", help="an OCI archive")
     command("kubeconfig", _kubeconfig, "print the path of the kubeconfig")
     storage = command(

@@ -1,8 +1,10 @@
 """Building with a Docker engine."""
 
+import tarfile
 from pathlib import Path
 
 from e2e.images.catalogue import DEBIAN, Image
+from e2e.images.docker_archive import convert
 from e2e.images.process import CommandFailed, run_logged, run_text
 
 _BUILD_TIMEOUT = 1800.0
@@ -36,12 +38,15 @@ class Docker:
         run_logged(command, log, timeout=_BUILD_TIMEOUT, environment={"DOCKER_BUILDKIT": "1"})
 
     def save(self, image: Image, archive: Path, log: Path) -> str:
-        """Run ``docker save``; the digest is the image's identifier."""
-        run_logged(["docker", "save", "--output", str(archive), image.reference], log, timeout=_SAVE_TIMEOUT)
-        digest = run_text(["docker", "image", "inspect", "--format", "{{.Id}}", image.reference])
-        if digest is None:
-            raise CommandFailed(f"docker: cannot inspect {image.reference}")
-        return digest
+        """Run ``docker save`` and make an OCI archive of the result; the digest is its manifest's."""
+        saved = archive.with_suffix(".saved")
+        try:
+            run_logged(["docker", "save", "--output", str(saved), image.reference], log, timeout=_SAVE_TIMEOUT)
+            return convert(saved, archive, image.reference)
+        except (OSError, ValueError, tarfile.TarError) as error:
+            raise CommandFailed(f"docker save: {error}") from error
+        finally:
+            saved.unlink(missing_ok=True)
 
     def clean(self) -> None:
         """Remove the project's images that lost their name to a newer build."""
