@@ -91,9 +91,9 @@ def table(status: ClusterStatus) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m e2e.cluster",
-        description="The test platform's cluster: a real Kubernetes. Where a Docker engine answers kind makes it, of three "
-        "nodes; else the same components run as processes of this machine, one node, which needs root. State is in "
-        ".local/cluster and .local/kind, logs are in their folders logs.",
+        description="The test platform's cluster: a real Kubernetes. Where a Docker engine answers kind makes it, of "
+        "three nodes; else the same components run as processes of this machine, one node, which needs root. State is "
+        "in .local/cluster and .local/kind, logs are in their folders logs.",
     )
     parser.add_argument(
         "--provider",
