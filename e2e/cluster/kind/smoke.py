@@ -37,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--clean", action="store_true", help="only remove what an interrupted smoke left")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.clean:
         return _clean()
     if why := _no_engine():
@@ -62,7 +61,7 @@ def _no_engine() -> str:
         ensure("kind")
         choose().up()
     except (ClusterError, PrerequisiteError) as error:
-        return str(error).splitlines()[0]
+        return " ".join(str(error).split())
     return ""
 
 
@@ -115,4 +114,6 @@ def _module(name: str, *arguments: str, shown: bool = True) -> str:
 
 
 if __name__ == "__main__":
+    # As with Ctrl-C: the cluster goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
