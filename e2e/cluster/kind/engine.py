@@ -136,9 +136,13 @@ class OwnEngine:
         programs(self._programs, self._run)
         with phase("Docker engine"):
             self._clear()
-            self._note_machine()
-            self._start()
-            self._make_network()
+            try:
+                self._note_machine()
+                self._start()
+                self._make_network()
+            except ClusterError:
+                self._clear()
+                raise
 
     def down(self) -> None:
         """Stop it, and take away every process, mount, link, cgroup and setting that it or its containers left."""
