@@ -21,8 +21,8 @@ from e2e.prerequisites import PrerequisiteError, ensure
 from e2e.progress import phase
 
 IMAGES = ("operator", "stager", "synthetic")
-TESTS = "e2e/tests/test_nodes.py"
-SHORT = f"{TESTS}::test_stars_spread_over_the_nodes_and_share_the_volume"
+TESTS = ("e2e/tests/test_nodes.py", "e2e/tests/test_node_local_volume.py")
+SHORT = (f"{TESTS[0]}::test_stars_spread_over_the_nodes_and_share_the_volume",)
 _STATE = layout.LOCAL / "kind-smoke"
 
 
@@ -33,7 +33,7 @@ class StepFailed(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster.kind.smoke", description=__doc__)
     parser.add_argument(
-        "--all", action="store_true", help="pass every test that needs several nodes (five minutes more)"
+        "--all", action="store_true", help="pass every test that needs several nodes (six minutes)"
     )
     parser.add_argument("--clean", action="store_true", help="only remove what an interrupted smoke left")
     options = parser.parse_args(arguments)
@@ -65,7 +65,7 @@ def _no_engine() -> str:
     return ""
 
 
-def _smoke(tests: str) -> None:
+def _smoke(tests: Sequence[str]) -> None:
     """Build what is missing, then bring the cluster up, use it and take it away. Raises StepFailed."""
     try:
         with ThreadPoolExecutor() as side_by_side:
@@ -75,7 +75,7 @@ def _smoke(tests: str) -> None:
         _module("e2e.cluster", "up")
         archives = _module("e2e.images", "archives", *IMAGES, shown=False).split()
         _module("e2e.cluster", "load", *archives)
-        _module("pytest", "--quiet", tests)
+        _module("pytest", "--quiet", *tests)
     finally:
         _clean()
 
