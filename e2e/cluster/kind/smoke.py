@@ -32,9 +32,7 @@ class StepFailed(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster.kind.smoke", description=__doc__)
-    parser.add_argument(
-        "--all", action="store_true", help="pass every test that needs several nodes (six minutes)"
-    )
+    parser.add_argument("--all", action="store_true", help="pass every test that needs several nodes (six minutes)")
     parser.add_argument("--clean", action="store_true", help="only remove what an interrupted smoke left")
     options = parser.parse_args(arguments)
     if options.clean:
