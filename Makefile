@@ -106,5 +106,5 @@ generate: venv ## Generate crds/ from the models and manifests/base from the cha
 
 .PHONY: docs
 docs: venv ## Build the documents as a site in .local/site
-	$(PYTHON) docs/build_site.py
+	$(PYTHON) docs/site/build.py
 	$(PYTHON) -m zensical build --strict --clean

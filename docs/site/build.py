@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mmdr import Diagram
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 STAGED = REPOSITORY / ".local" / "docs"
+SCRIPTS = Path("docs", "site")
 _MERMAID = re.compile(r"^```mermaid\n(?P<diagram>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?P<path>[^)#\s]+)(?:#[^)\s]*)?\)")
@@ -51,6 +52,7 @@ def main() -> None:
         for file in linked(page, text):
             (STAGED / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPOSITORY / file, STAGED / file)
+    shutil.copytree(REPOSITORY / SCRIPTS, STAGED / SCRIPTS, ignore=shutil.ignore_patterns("*.py"))
 
 
 if __name__ == "__main__":
