@@ -1,4 +1,4 @@
-"""Stage the repository's Markdown for `make docs`, with what it links to, so that every relative link works in the site.
+"""Stage the repository's Markdown for `make docs`, with what it links to, so that every relative link works.
 
 Pages keep their paths. A Mermaid block becomes an SVG, so that the site needs no script from elsewhere.
 """
