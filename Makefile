@@ -108,3 +108,8 @@ generate: venv ## Generate crds/ from the models and manifests/base from the cha
 	$(PYTHON) -m plato_sas.api.crd crds
 	$(PYTHON) -m e2e.toolchain helm
 	$(PYTHON) -m e2e.manifests
+
+.PHONY: docs
+docs: venv ## Build the documents as a site in .local/site
+	$(PYTHON) docs/site/build.py
+	$(PYTHON) -m zensical build --strict --clean

@@ -51,11 +51,11 @@ def test_which_steps_share_a_stage(documents: Mapping[str, str]) -> None:
 
 def test_limits(documents: Mapping[str, str]) -> None:
     told = part(documents, "9")
-    assert f"| steps of a stage | {MAX_STEPS_PER_STAGE} |" in told
+    assert f"a stage at most {MAX_STEPS_PER_STAGE}." in told
     assert f"{messages._POD_LIMIT:,} bytes divided by the number of the pod's containers" in told
     assert f"at most {messages._CONTAINER_LIMIT:,}" in told
-    assert f"| {MAX_MESSAGE:,} characters; all together {status._MAX_MESSAGES:,} |" in told
-    assert f"| {builder._TREE_LIMIT_WITH_COPIES.removesuffix('Gi')} GiB |" in told
+    assert f"{MAX_MESSAGE:,} characters; all together {status._MAX_MESSAGES:,}." in told
+    assert f"inputs of a step together have {builder._TREE_LIMIT_WITH_COPIES.removesuffix('Gi')} GiB." in told
     assert f"`controller.logs.maxBytes`: {Settings.log_max_bytes // 2**20} MiB" in told
 
 

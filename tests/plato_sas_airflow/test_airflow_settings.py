@@ -65,6 +65,6 @@ def test_airflow_is_told_of_every_option() -> None:
     assert options.items() <= known[SECTION]["options"].items()
 
 
-def test_the_guide_has_the_table_of_settings() -> None:
-    guide = (REPOSITORY / "docs" / "guides" / "campaign-guide.md").read_text()
-    assert Settings.table() in guide, "paste what `python -m plato_sas_airflow.settings` prints"
+def test_the_reference_has_the_table_of_settings() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "airflow-settings.md").read_text()
+    assert Settings.table() in page, "paste what `python -m plato_sas_airflow.settings` prints"
