@@ -18,7 +18,7 @@ from plato_sas.api import (
     amount,
     seconds,
 )
-from sas_samples import module, pipeline, processing
+from tests.support.samples import module, pipeline, processing
 
 
 def star(**spec: Any) -> StarProcessing:

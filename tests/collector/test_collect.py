@@ -18,8 +18,8 @@ from astropy.table import Table
 from plato_sas.collector.order import ORDER_VARIABLE, CatalogueOrder
 from plato_sas.collector.report import CatalogueReport, parse_report
 from plato_sas.plan.tables import build_order
-from sas_catalogue import catalogue, sample_graph
-from sas_tree import hdf5, publish_step
+from tests.support.catalogue import catalogue, sample_graph
+from tests.support.tree import hdf5, publish_step
 
 ATTEMPT = "q1-dp-catalogue-1"
 Files = tuple[str, ...]

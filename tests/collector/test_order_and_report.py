@@ -6,7 +6,7 @@ from plato_sas.collector.order import CatalogueOrder
 from plato_sas.collector.report import CONTAINERS, CatalogueReport, TableReport, parse_report
 from plato_sas.plan.tables import build_order
 from plato_sas.stager.messages import room
-from sas_catalogue import REPORT, catalogue, sample_graph
+from tests.support.catalogue import REPORT, catalogue, sample_graph
 
 
 def test_an_order_survives_the_way() -> None:

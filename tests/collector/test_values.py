@@ -10,7 +10,7 @@ import pytest
 
 from plato_sas.collector.order import ColumnOrder
 from plato_sas.collector.values import ValueInvalid, checked, fits_unit, values
-from sas_tree import hdf5
+from tests.support.tree import hdf5
 
 
 def column(pointer: str = "/value", kind: str = "number", unit: str | None = None) -> ColumnOrder:

@@ -16,8 +16,8 @@ from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
 from plato_sas.controller.view import View
 from plato_sas.jobs.stage import Site
-from sas_catalogue import IMAGE, REPORT, TABLES, ended_pod, finished_job, sample_dag, tables_with
-from sas_cluster import FakeCluster, Killed
+from tests.support.catalogue import IMAGE, REPORT, TABLES, ended_pod, finished_job, sample_dag, tables_with
+from tests.support.cluster import FakeCluster, Killed
 
 Document = dict[str, Any]
 SITE = Site(stager_image="stager:1", catalogue_image=IMAGE)

@@ -9,9 +9,9 @@ import pytest
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.resources import JOB, PIPELINE, POD, PROCESSING, REVISION
 from plato_sas.jobs.names import JOB_NAME_LABEL
-from sas_cluster import FakeCluster
-from sas_operator import OneOperator, drive
-from sas_samples import dag
+from tests.support.cluster import FakeCluster
+from tests.support.operator import OneOperator, drive
+from tests.support.samples import dag
 
 
 def cluster(edges: Mapping[str, list[str]], **spec: Any) -> FakeCluster:

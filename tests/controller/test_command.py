@@ -11,7 +11,7 @@ from plato_sas.controller import __main__ as command
 from plato_sas.controller.health import Health
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs.stage import Site
-from sas_cluster import FakeCluster
+from tests.support.cluster import FakeCluster
 
 
 class Watches:

@@ -4,8 +4,8 @@ from typing import Any
 
 from plato_sas.api import StarCatalogueStatus, StarProcessingStatus
 from plato_sas.controller.events import Note, catalogue_notes, event_body, notes
-from sas_catalogue import catalogue
-from sas_samples import NOW, UID, processing
+from tests.support.catalogue import catalogue
+from tests.support.samples import NOW, UID, processing
 
 
 def status(state: str = "Running", *steps: dict[str, Any], **fields: Any) -> StarProcessingStatus:

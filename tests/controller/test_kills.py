@@ -12,9 +12,9 @@ from plato_sas.api import StarState
 from plato_sas.controller import archive
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.resources import EVENT, JOB, POD, PROCESSING
-from sas_cluster import FakeCluster, Killed
-from sas_operator import OneOperator, at_rest, drive, gone
-from sas_samples import dag
+from tests.support.cluster import FakeCluster, Killed
+from tests.support.operator import OneOperator, at_rest, drive, gone
+from tests.support.samples import dag
 
 LONGEST = 200  # requests; no scenario makes as many
 

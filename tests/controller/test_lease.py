@@ -9,7 +9,7 @@ import pytest
 
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.lease import Lease, LeaseLost
-from sas_leases import LeaseServer
+from tests.support.leases import LeaseServer
 
 NAME = "plato-sas-operator"
 DURATION, RENEWAL, POLL = 0.6, 0.1, 0.03

@@ -9,7 +9,7 @@ from plato_sas.controller.client import ApiError
 from plato_sas.controller.listing import relist
 from plato_sas.controller.resources import JOB, PROCESSING, Kind
 from plato_sas.controller.view import View
-from sas_objects import job, star
+from tests.support.objects import job, star
 
 Document = dict[str, Any]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plato_sas.controller.merge_patch import difference
-from sas_cluster import _merged
+from tests.support.cluster import _merged
 
 LEAVES = st.none().map(lambda _: "text") | st.booleans() | st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=2)
 KEYS = st.sampled_from("abc")

@@ -12,8 +12,8 @@ from plato_sas.controller.operator import Operator
 from plato_sas.controller.resources import JOB, POD, Kind
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs.stage import Site
-from sas_cluster import FakeCluster
-from sas_samples import dag
+from tests.support.cluster import FakeCluster
+from tests.support.samples import dag
 
 
 def operator(world: FakeCluster, **settings: Any) -> Operator:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from plato_sas.api import StarState
 from plato_sas.controller.parsed import ParsedStars
-from sas_samples import processing
+from tests.support.samples import processing
 
 
 def stored(name: str = "a", version: str = "1", state: str = "Running") -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from plato_sas.controller.resources import EVENT, JOB, PROCESSING
-from sas_operator import OneOperator, drive, one_star, run, states
-from sas_samples import dag
+from tests.support.operator import OneOperator, drive, one_star, run, states
+from tests.support.samples import dag
 
 # The ordinary course
 

@@ -6,9 +6,9 @@ import pytest
 
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.resources import EVENT, JOB, MODULE, PIPELINE, POD, REVISION
-from sas_cluster import FakeCluster
-from sas_operator import OneOperator, drive, one_star, run, states
-from sas_samples import dag
+from tests.support.cluster import FakeCluster
+from tests.support.operator import OneOperator, drive, one_star, run, states
+from tests.support.samples import dag
 
 
 def untouched(world: FakeCluster) -> bool:

@@ -15,9 +15,9 @@ from plato_sas.controller.metrics import LOGS_WAITING
 from plato_sas.controller.operator import Operator
 from plato_sas.controller.resources import JOB, PROCESSING, REVISION, WATCHED, Kind
 from plato_sas.controller.settings import Settings
-from sas_cluster import FakeCluster
-from sas_operator import JOB_TTL, SITE, OneOperator, at_rest, drive, gone
-from sas_samples import dag
+from tests.support.cluster import FakeCluster
+from tests.support.operator import JOB_TTL, SITE, OneOperator, at_rest, drive, gone
+from tests.support.samples import dag
 
 
 def cluster(time: float = 1_900_000_000.0, **spec: Any) -> FakeCluster:

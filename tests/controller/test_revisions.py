@@ -9,9 +9,9 @@ from plato_sas.api import StarProcessing
 from plato_sas.controller import revisions
 from plato_sas.controller.client import ApiError
 from plato_sas.controller.resources import PROCESSING, REVISION
-from sas_cluster import FakeCluster
-from sas_operator import OneOperator, drive
-from sas_samples import dag
+from tests.support.cluster import FakeCluster
+from tests.support.operator import OneOperator, drive
+from tests.support.samples import dag
 
 FIRST: Mapping[str, list[str]] = {"a": []}
 SECOND: Mapping[str, list[str]] = {"a": [], "b": ["a"]}

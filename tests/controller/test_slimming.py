@@ -7,9 +7,9 @@ from plato_sas.controller.pod_logs import began
 from plato_sas.controller.resources import JOB, POD, PROCESSING
 from plato_sas.controller.slimming import slim
 from plato_sas.jobs.attempt import attempt, settled
-from sas_cluster import FakeCluster
-from sas_operator import OneOperator
-from sas_samples import dag
+from tests.support.cluster import FakeCluster
+from tests.support.operator import OneOperator
+from tests.support.samples import dag
 
 Document = dict[str, Any]
 

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, Kind
 from plato_sas.controller.view import View, decisive
-from sas_objects import job, pod, star
+from tests.support.objects import job, pod, star
 
 Document = dict[str, Any]
 

@@ -10,8 +10,21 @@ from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import STEPS_ANNOTATION
 from plato_sas.jobs.pods import terminal
 from plato_sas.stager.messages import Problem, Published, PublishedStep, StagedIn, Withheld
-from sas_pods import JOB, LATER, PUBLISHED, REPORT, SALVAGE, STAGED, Document, ended, held_up, job, pod, running
-from sas_samples import NOW
+from tests.support.pods import (
+    JOB,
+    LATER,
+    PUBLISHED,
+    REPORT,
+    SALVAGE,
+    STAGED,
+    Document,
+    ended,
+    held_up,
+    job,
+    pod,
+    running,
+)
+from tests.support.samples import NOW
 
 # Live
 

@@ -11,8 +11,8 @@ from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.stage import SalvageRun, Site, StageRun
 from plato_sas.plan.graph import build_graph
 from plato_sas.stager.description import PublishOrder, Stage
-from sas_samples import LIGHT_CURVE, UID, graph, module, output_of, pipeline
-from sas_simulator import World
+from tests.support.samples import LIGHT_CURVE, UID, graph, module, output_of, pipeline
+from tests.support.simulator import World
 
 SITE = Site(stager_image="registry/stager:1")
 GRAPH = graph(

@@ -5,7 +5,7 @@ import pytest
 from plato_sas.jobs.attempt import AttemptState, attempt
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.stager.messages import Problem
-from sas_pods import JOB, LATER, STAGED, Document, ended, held_up, job, pod
+from tests.support.pods import JOB, LATER, STAGED, Document, ended, held_up, job, pod
 
 
 def failure(*statuses: Document, **status: object) -> Failure:

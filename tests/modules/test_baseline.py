@@ -10,7 +10,7 @@ import yaml
 
 from plato_sas.api import ScienceModule, ScienceModuleSpec, StageMode, StarPipeline
 from plato_sas.plan.graph import Graph, build_graph
-from sas_simulator import Ok, World
+from tests.support.simulator import Ok, World
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYNTHETIC = "localhost/plato-sas/synthetic:0.1.0"

@@ -2,7 +2,7 @@
 
 from plato_sas.plan.acceptance import problems
 from plato_sas.plan.graph import build_graph
-from sas_samples import LIGHT_CURVE, graph, module, pipeline, processing
+from tests.support.samples import LIGHT_CURVE, graph, module, pipeline, processing
 
 GRAPH = graph(
     {"a": [], "b": ["a"]},

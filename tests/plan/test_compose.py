@@ -8,8 +8,8 @@ import yaml
 
 from plato_sas.api import ScienceModule, StarPipeline, StarState
 from plato_sas.plan.graph import Graph, build_graph
-from sas_samples import graph, output_of
-from sas_simulator import OUT_OF_MEMORY, Ok, Outcome, World, ending
+from tests.support.samples import graph, output_of
+from tests.support.simulator import OUT_OF_MEMORY, Ok, Outcome, World, ending
 
 DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 

@@ -4,8 +4,8 @@ from functools import partial
 
 from plato_sas.api import StarState, StepState
 from plato_sas.plan.decide import ReleaseJob, StartRun, StopJob
-from sas_samples import graph
-from sas_simulator import TEMPORARY, Ok, World, ending
+from tests.support.samples import graph
+from tests.support.simulator import TEMPORARY, Ok, World, ending
 
 DIAMOND = graph({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]})
 CHAIN = graph({"a": [], "b": ["a"], "c": ["b"]})

@@ -4,8 +4,8 @@ import pytest
 
 from plato_sas.api import StarState, StepState
 from plato_sas.plan.decide import StartRun
-from sas_samples import LIGHT_CURVE, graph, output_of
-from sas_simulator import OUT_OF_MEMORY, TEMPORARY, Bad, Ok, World, ending
+from tests.support.samples import LIGHT_CURVE, graph, output_of
+from tests.support.simulator import OUT_OF_MEMORY, TEMPORARY, Bad, Ok, World, ending
 
 CHAIN = graph({"a": [], "b": ["a"], "c": ["b"]})
 APART = graph({"a": [], "b": [], "c": []})

@@ -1,7 +1,7 @@
 """What holds for every graph, every run of luck, every order of events and every crash.
 
 `World` and its volume check each start and each publication as it happens; how a star must end is computed apart from
-the operator's code, in `sas_reference`.
+the operator's code, in `tests.support.reference`.
 """
 
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ from plato_sas.api import StarProcessingStatus, StarState, StepState
 from plato_sas.jobs import names
 from plato_sas.plan.decide import StartRun, decide
 from plato_sas.plan.graph import Graph, build_graph
-from sas_reference import MADE, Behaviour, Condition, Plan, Wire, true_ends
-from sas_samples import LIGHT_CURVE, module, pipeline
-from sas_simulator import OUT_OF_MEMORY, TEMPORARY, Bad, Hangs, Ok, Outcome, SimulatedJob, World
+from tests.support.reference import MADE, Behaviour, Condition, Plan, Wire, true_ends
+from tests.support.samples import LIGHT_CURVE, module, pipeline
+from tests.support.simulator import OUT_OF_MEMORY, TEMPORARY, Bad, Hangs, Ok, Outcome, SimulatedJob, World
 
 QUICK = settings(
     max_examples=40,

@@ -6,8 +6,8 @@ from plato_sas.api import StarState, StepState
 from plato_sas.plan.decide import StartRun, StopJob
 from plato_sas.plan.graph import build_graph
 from plato_sas.plan.timeouts import LimitPod
-from sas_samples import dag, graph
-from sas_simulator import Bad, Hangs, Ok, World, ending
+from tests.support.samples import dag, graph
+from tests.support.simulator import Bad, Hangs, Ok, World, ending
 
 TUNED = {"parameters": [{"name": "snr", "type": "integer", "default": 3}]}
 CHAIN = graph({"a": [], "b": ["a"], "c": ["b"], "x": []}, module_fields={"b": TUNED})

@@ -5,8 +5,8 @@ from functools import partial
 from plato_sas.api import StarState, StepState
 from plato_sas.plan.decide import ReleaseJob, StopJob
 from plato_sas.plan.refusal import Refusal, with_refusals
-from sas_samples import graph, processing
-from sas_simulator import World
+from tests.support.samples import graph, processing
+from tests.support.simulator import World
 
 DIAMOND = graph({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]})
 CHAIN = graph({"a": [], "b": ["a"], "c": ["b"]})

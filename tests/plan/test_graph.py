@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from plato_sas.plan.graph import GraphInvalid, build_graph
-from sas_samples import LIGHT_CURVE, dag, graph, module, pipeline
+from tests.support.samples import LIGHT_CURVE, dag, graph, module, pipeline
 
 
 def refused(steps: list[dict[str, Any]], modules: dict[str, Any], **fields: Any) -> GraphInvalid:

@@ -9,8 +9,17 @@ from plato_sas.api import CatalogueState, StarCatalogue, StarCatalogueStatus
 from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
 from plato_sas.jobs.stage import Site
 from plato_sas.plan.catalogue import Decision, Observed, Plan, RemoveJob, StartCatalogue, decide, refused
-from sas_catalogue import IMAGE, REPORT, catalogue, ended_pod, finished_job, pending_pod, sample_graph, tables_with
-from sas_samples import NOW
+from tests.support.catalogue import (
+    IMAGE,
+    REPORT,
+    catalogue,
+    ended_pod,
+    finished_job,
+    pending_pod,
+    sample_graph,
+    tables_with,
+)
+from tests.support.samples import NOW
 
 PLAN = Plan(sample_graph(), "sas-test-1")
 SITE = Site(stager_image="stager", catalogue_image=IMAGE)

@@ -3,7 +3,7 @@
 import json
 
 from plato_sas.plan.revision import load_revision, revision_content, revision_name
-from sas_samples import dag, graph, module
+from tests.support.samples import dag, graph, module
 
 EDGES = {"a": [], "b": ["a"]}
 

@@ -4,8 +4,8 @@ import pytest
 
 from plato_sas.api import StarProcessingStatus, StarState
 from plato_sas.plan.decide import StartRun, decide
-from sas_samples import LIGHT_CURVE, graph, output_of
-from sas_simulator import Bad, Ok, World, ending
+from tests.support.samples import LIGHT_CURVE, graph, output_of
+from tests.support.simulator import Bad, Ok, World, ending
 
 THIRTY = [f"msap{index % 5 + 1}-{index:02}-long-name-of-a-step" for index in range(30)]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from plato_sas.plan.tables import build_order, table_problems
-from sas_catalogue import catalogue, sample_graph, tables_with
+from tests.support.catalogue import catalogue, sample_graph, tables_with
 
 
 def problems(tables: list[dict[str, Any]]) -> list[str]:

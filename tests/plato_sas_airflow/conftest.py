@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import Any
 
 # Before the first import of airflow: it would write a configuration into the user's home.
 os.environ.setdefault("AIRFLOW_HOME", str(Path(__file__).resolve().parents[2] / ".local" / "airflow-unit"))
-sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 
-from airflow_testbed import CONNECTION, KUBECONFIG, REPOSITORY, Cluster, kubectl
 from plato_sas_airflow.batch import Batch
 from plato_sas_airflow.stars import Star
+from tests.plato_sas_airflow.testbed import CONNECTION, KUBECONFIG, REPOSITORY, Cluster, kubectl
 
 
 @pytest.fixture(scope="session")

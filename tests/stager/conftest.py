@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sas_pod import Pod
+from tests.support.pod import Pod
 
 _VERSION_3 = 0x20080522
 _DAC_OVERRIDE = 1 << 1

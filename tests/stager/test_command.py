@@ -28,7 +28,7 @@ from plato_sas.stager.messages import (
     parse_staged_in,
     room,
 )
-from sas_pod import LIGHT_CURVE, Pod, digest, made_of, order, reading, step
+from tests.support.pod import LIGHT_CURVE, Pod, digest, made_of, order, reading, step
 
 
 def command(pod: Pod, action: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from plato_sas.stager.description import FactDescription, OutputDescription, Stage
 from plato_sas.stager.messages import room
-from sas_pod import Pod, step, withheld
+from tests.support.pod import Pod, step, withheld
 
 
 def facts(pod: Pod, text: str | bytes) -> Stage:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plato_sas.stager.files import NotAFile, open_regular
-from sas_pod import Pod
+from tests.support.pod import Pod
 
 
 def failing(name: str, code: int) -> Callable[..., int]:

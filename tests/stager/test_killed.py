@@ -14,7 +14,7 @@ from plato_sas.stager import placing
 from plato_sas.stager.description import InputDescription, OutputDescription, Stage
 from plato_sas.stager.publish import publish
 from plato_sas.stager.stage_in import stage_in
-from sas_pod import Pod, digest, killed_at, made_of, order, step
+from tests.support.pod import Pod, digest, killed_at, made_of, order, step
 
 FACTS = '{"flag": false, "modes": 7}'
 OUTPUTS = [OutputDescription("OUT", "OUT.h5"), OutputDescription("X", "x.json", optional=True)]

@@ -8,7 +8,7 @@ import pytest
 from plato_sas.stager.description import FactDescription, OutputDescription, PublishOrder, StepDescription
 from plato_sas.stager.messages import room
 from plato_sas.stager.publish import publish
-from sas_pod import Pod, digest, made_of, step, withheld
+from tests.support.pod import Pod, digest, made_of, step, withheld
 
 
 def chain(*names: str) -> list[StepDescription]:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from plato_sas.stager.description import InputDescription, OutputDescription
-from sas_pod import LIGHT_CURVE, Pod, digest, step, withheld
+from tests.support.pod import LIGHT_CURVE, Pod, digest, step, withheld
 
 
 def test_a_published_step_is_its_outputs_and_a_manifest(pod: Pod) -> None:

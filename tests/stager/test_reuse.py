@@ -11,7 +11,7 @@ import pytest
 from plato_sas.stager.description import FactDescription, InputDescription, OutputDescription
 from plato_sas.stager.manifest import step_key
 from plato_sas.stager.messages import StagedIn, room
-from sas_pod import LIGHT_CURVE, Pod, digest, made_of, reading, step
+from tests.support.pod import LIGHT_CURVE, Pod, digest, made_of, reading, step
 
 TAGGED = "registry/m:1.2.3"
 

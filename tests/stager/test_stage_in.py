@@ -7,7 +7,7 @@ import pytest
 
 from plato_sas.stager.description import InputDescription, StepDescription
 from plato_sas.stager.messages import Problem, StagedIn
-from sas_pod import LIGHT_CURVE, Pod, digest, made_of, reading, step
+from tests.support.pod import LIGHT_CURVE, Pod, digest, made_of, reading, step
 
 
 def refused(pod: Pod, *steps: StepDescription) -> Problem:

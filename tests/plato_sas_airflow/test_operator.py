@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from airflow_testbed import KUBECONFIG, Cluster, Task, until
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.operators.star_batch import StarBatchOperator, StarsFailed
 from plato_sas_airflow.operators.star_processing import StarProcessingOperator
 from plato_sas_airflow.results import BatchResult
 from plato_sas_airflow.star_files import read_stars
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
+from tests.plato_sas_airflow.testbed import KUBECONFIG, Cluster, Task, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 MakeOperator = Callable[..., StarBatchOperator]

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from airflow_testbed import REPOSITORY, Listening, Task
 from plato_sas_airflow.catalogues.resource import (
     WantedCatalogue,
     catalogue_name,
@@ -22,6 +21,7 @@ from plato_sas_airflow.catalogues.waiting import CatalogueObserver, CatalogueRef
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.operators.star_catalogue import StarCatalogueOperator
 from plato_sas_airflow.triggers.star_catalogue import StarCatalogueTrigger
+from tests.plato_sas_airflow.testbed import REPOSITORY, Listening, Task
 
 TABLES = [{"name": "DP3", "columns": [{"name": "nu_max", "step": "msap3-03", "fact": "nu_max", "unit": "uHz"}]}]
 MANIFEST = """\

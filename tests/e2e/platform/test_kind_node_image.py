@@ -9,7 +9,7 @@ from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind import config, kube_image, names, node_image, node_root
 from e2e.cluster.kind.node_image import PUBLISHED, NodeImage, ensure_node_image
 from e2e.toolchain import tools
-from scripted_runner import ScriptedRunner
+from tests.support.scripted_runner import ScriptedRunner
 
 ABSENT = ClusterError("no such image")
 

@@ -6,7 +6,7 @@ from e2e.cluster import images
 from e2e.cluster.archives import images_in, write_program_image
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.settings import Settings
-from scripted_runner import ScriptedRunner
+from tests.support.scripted_runner import ScriptedRunner
 
 NAME = "localhost/plato-sas/it:0.1.0"
 HEADER = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n"

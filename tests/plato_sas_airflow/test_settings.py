@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from airflow.providers_manager import ProvidersManager
 
-from airflow_testbed import REPOSITORY
 from plato_sas_airflow.settings import SECTION, Settings, SettingsError
+from tests.plato_sas_airflow.testbed import REPOSITORY
 
 
 def test_without_a_setting_there_is_a_default() -> None:

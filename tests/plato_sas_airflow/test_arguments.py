@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_testbed import Task
 from plato_sas_airflow.adoption import RerunWish
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
@@ -14,6 +13,7 @@ from plato_sas_airflow.operators.star_processing import StarProcessingOperator
 from plato_sas_airflow.results import BatchResult
 from plato_sas_airflow.sensors.star_processing import StarProcessingSensor
 from plato_sas_airflow.stars import star_spec
+from tests.plato_sas_airflow.testbed import Task
 
 GIVEN: dict[str, Any] = {
     "task_id": "stars",

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
-from airflow_testbed import Cluster, Listening, Task, until
 from plato_sas_airflow.reaching import Goal
 from plato_sas_airflow.sensors.star_processing import StarProcessingSensor
 from plato_sas_airflow.triggers.star_state import StarStateTrigger
+from tests.plato_sas_airflow.testbed import Cluster, Listening, Task, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 MakeSensor = Callable[..., StarProcessingSensor]

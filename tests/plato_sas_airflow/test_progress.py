@@ -2,12 +2,12 @@
 
 import pytest
 
-from airflow_resources import BATCH, changed, resource
 from plato_sas.api import StarState
 from plato_sas_airflow.batch import Resource
 from plato_sas_airflow.progress import BatchProgress
 from plato_sas_airflow.results import BatchResult
 from plato_sas_airflow.states import final_state
+from tests.plato_sas_airflow.resources import BATCH, changed, resource
 
 NAMES = BATCH.names()
 

@@ -14,7 +14,6 @@ from airflow.serialization.decoders import decode_deadline_reference
 from airflow.serialization.encoders import encode_deadline_reference
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_testbed import REPOSITORY
 from e2e.demo.__main__ import CAMPAIGN, TARGETS
 from e2e.demo.inputs import STARS
 from plato_sas_airflow.deadlines import RunQueued
@@ -25,6 +24,7 @@ from plato_sas_airflow.operators.star_processing import StarProcessingOperator
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.targets.files import read_list
 from plato_sas_airflow.targets.validation import Validator
+from tests.plato_sas_airflow.testbed import REPOSITORY
 
 DAGS = REPOSITORY / "airflow_dags" / "dags"
 MISSION = ("plato_sas_quarter", "plato_sas_star", "plato_sas_reprocess", "plato_sas_arrivals")

@@ -9,7 +9,7 @@ from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind import bounded_runc, debian_docker, engine
 from e2e.cluster.kind.engine import MachineEngine, OwnEngine, Places
 from e2e.processes import boot_id
-from scripted_runner import ScriptedRunner
+from tests.support.scripted_runner import ScriptedRunner
 
 ALL = "CapBnd:\t000001ffffffffff\n"
 NO_RESOURCE = "CapPrm:\t0000000000000000\nCapBnd:\t000001fffeffffff\n"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from airflow_testbed import KUBECONFIG, LOCAL, Cluster, until
 from e2e.airflow import AirflowApi, AirflowService
 from e2e.airflow.settings import Home
+from tests.plato_sas_airflow.testbed import KUBECONFIG, LOCAL, Cluster, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.timeout(600)]
 _RUN_SECONDS = 240.0

@@ -27,8 +27,8 @@ from plato_sas.plan.graph import Graph
 from plato_sas.plan.timeouts import START_SECONDS, LimitPod
 from plato_sas.stager.description import PublishOrder
 from plato_sas.stager.messages import Problem, room
-from sas_samples import REVISION, processing
-from sas_volume import Output, Volume
+from tests.support.samples import REVISION, processing
+from tests.support.volume import Output, Volume
 
 SITE = Site(stager_image="registry/stager:1")
 

@@ -10,7 +10,7 @@ from e2e.cluster.archives import images_in, write_program_image
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind import KindCluster
 from e2e.cluster.kind.node_image import NodeImage
-from scripted_runner import ScriptedRunner
+from tests.support.scripted_runner import ScriptedRunner
 
 NODES = ["c1-control-plane", "c1-worker", "c1-worker2"]
 WORKERS = NODES[1:]

@@ -17,8 +17,8 @@ from plato_sas.controller.window import AdmissionWindow
 from plato_sas.jobs.attempt import finished
 from plato_sas.jobs.pods import terminal
 from plato_sas.jobs.stage import Site
-from sas_cluster import FakeCluster, Killed
-from sas_samples import dag
+from tests.support.cluster import FakeCluster, Killed
+from tests.support.samples import dag
 
 SITE = Site(stager_image="stager:1")
 DIAMOND: Mapping[str, list[str]] = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}

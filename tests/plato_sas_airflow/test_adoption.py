@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from airflow_resources import BATCH, changed, resource
 from plato_sas_airflow.adoption import Action, RerunWish, Verdict, assess, to_apply, to_rerun
 from plato_sas_airflow.batch import RERUN_ANNOTATION, Resource
+from tests.plato_sas_airflow.resources import BATCH, changed, resource
 
 WANTED = BATCH.resources()["kic1-q1"]
 OTHERS = {"plato-sas.io/batch": "other"}

@@ -5,8 +5,8 @@ from typing import Any
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.stage import SalvageRun, Site
 from plato_sas.stager.messages import Published, PublishedStep, StagedIn
-from sas_samples import NOW, graph
-from sas_simulator import World
+from tests.support.samples import NOW, graph
+from tests.support.simulator import World
 
 LATER = "2030-01-01T00:01:00Z"
 Document = dict[str, Any]

@@ -9,7 +9,6 @@ import pytest
 import pytest_asyncio
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from airflow_testbed import Cluster, Listening, failed_stars, until
 from plato_sas_airflow import client as client_module
 from plato_sas_airflow.adoption import Action, RerunWish
 from plato_sas_airflow.applying import apply_batch, cancel_batch
@@ -19,6 +18,7 @@ from plato_sas_airflow.errors import ApplyError
 from plato_sas_airflow.following import BatchFollower
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.results import BatchResult
+from tests.plato_sas_airflow.testbed import Cluster, Listening, failed_stars, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.timeout(120)]
 MakeBatch = Callable[..., Batch]

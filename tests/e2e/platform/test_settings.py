@@ -8,7 +8,7 @@ from e2e.cluster import node_config, settings
 from e2e.cluster.components import components
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.settings import Settings
-from scripted_runner import ScriptedRunner
+from tests.support.scripted_runner import ScriptedRunner
 
 
 def test_the_nodes_address_is_none_of_the_machines_network(runner: ScriptedRunner) -> None:

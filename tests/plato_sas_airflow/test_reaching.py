@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from airflow_resources import changed, resource
 from plato_sas_airflow.reaching import Goal, Reaching
+from tests.plato_sas_airflow.resources import changed, resource
 
 
 def reaching(**goal: Any) -> Reaching:

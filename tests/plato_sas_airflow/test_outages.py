@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from airflow_testbed import KUBECONFIG, REPOSITORY, Cluster, Listening, Task, until
 from e2e.chaos.proxy import Answer, Cut, FaultProxy, Strike
 from e2e.chaos.requests import Request
 from e2e.endpoint import Endpoint, endpoint
@@ -26,6 +25,7 @@ from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.stars import Star
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
+from tests.plato_sas_airflow.testbed import KUBECONFIG, REPOSITORY, Cluster, Listening, Task, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.timeout(300)]
 MakeBatch = Callable[..., Batch]
@@ -203,7 +203,7 @@ asyncio.run(main())
 WORKER = """
 import json, os, signal, sys
 sys.path.insert(0, sys.argv[2])
-from airflow_testbed import Task
+from tests.plato_sas_airflow.testbed import Task
 from plato_sas_airflow import processing
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 

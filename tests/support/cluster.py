@@ -12,7 +12,7 @@ from plato_sas.api import ScienceModuleSpec, StarPipelineSpec
 from plato_sas.controller.client import AlreadyExists, ApiError, NotFound
 from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, REVISION, Kind
 from plato_sas.jobs.attempt import finished
-from sas_kubelet import Kubelet
+from tests.support.kubelet import Kubelet
 
 Document = dict[str, Any]
 Names = list[str]  # within FakeCluster `list` is a method

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripted_runner import ScriptedRunner
+from tests.support.scripted_runner import ScriptedRunner
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from airflow.serialization.serialized_objects import DagSerialization
 
 import plato_sas_airflow
-from airflow_testbed import REPOSITORY, Task
 from plato_sas_airflow import client
 from plato_sas_airflow.batch import Batch
 from plato_sas_airflow.connection import DEFAULT_CONNECTION
@@ -37,6 +36,7 @@ from plato_sas_airflow.stars import Star, batch_slices, star_spec
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
 from plato_sas_airflow.triggers.star_state import StarStateTrigger
 from plato_sas_airflow.waiting import Waiting
+from tests.plato_sas_airflow.testbed import REPOSITORY, Task
 
 KINDS = ("operators", "sensors", "hooks", "triggers")
 COMMON: dict[str, Any] = {"campaign": "Q1", "pipeline": "sas-demo", "namespace": "plato"}

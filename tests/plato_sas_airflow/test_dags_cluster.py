@@ -16,13 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.plato_sas_airflow.test_catalogue import TABLES, wanted
 
-from airflow_testbed import CONNECTION, KUBECONFIG, LOCAL, REPOSITORY, Cluster, Listening, Task, kubectl, until
 from plato_sas_airflow.catalogues.client import StarCatalogueClient
 from plato_sas_airflow.catalogues.waiting import CatalogueRef, wait_for_catalogue
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.operators.star_catalogue import StarCatalogueOperator
-from test_airflow_catalogue import TABLES, wanted
+from tests.plato_sas_airflow.testbed import (
+    CONNECTION,
+    KUBECONFIG,
+    LOCAL,
+    REPOSITORY,
+    Cluster,
+    Listening,
+    Task,
+    kubectl,
+    until,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 CATALOGUES = ("plato-sas.io", "v1alpha1", "starcatalogues")
@@ -226,7 +236,7 @@ async def test_failed_stars_are_reprocessed_with_changed_parameters(
 async def test_arrivals_start_what_is_ready_and_nothing_twice(
     dags_test: Callable[..., subprocess.Popen[str]], cluster: Cluster, tmp_path: Path
 ) -> None:
-    from test_airflow_arrivals import put_star
+    from tests.plato_sas_airflow.test_arrivals import put_star
 
     targets = tmp_path / "q5.csv"
     targets.write_text("star\nKIC1\nKIC2\n")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from airflow_testbed import Listening
 from plato_sas_airflow.failed_stars import as_csv, write_failed_stars
 from plato_sas_airflow.links.star_processing import CampaignLink, ProductsLink, filled
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.operators.star_processing import StarProcessingOperator
 from plato_sas_airflow.results import StarFailure
 from plato_sas_airflow.star_files import read_stars
+from tests.plato_sas_airflow.testbed import Listening
 
 KEY: Any = None
 GIVEN: dict[str, Any] = {"task_id": "t", "campaign": "Q1", "pipeline": "sas-demo", "kubernetes_conn_id": "linked"}
