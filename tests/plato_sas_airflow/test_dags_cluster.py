@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.plato_sas_airflow.test_catalogue import TABLES, wanted
 
 from plato_sas_airflow.catalogues.client import StarCatalogueClient
 from plato_sas_airflow.catalogues.waiting import CatalogueRef, wait_for_catalogue
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.operators.star_catalogue import StarCatalogueOperator
+from tests.plato_sas_airflow.test_catalogue import TABLES, wanted
 from tests.plato_sas_airflow.testbed import (
     CONNECTION,
     KUBECONFIG,

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseNotifier
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from tests.plato_sas_airflow.test_arrivals import put_star
 
 from plato_sas_airflow.arrivals.store import read_started
 from plato_sas_airflow.campaigns import all_campaigns, campaign_asset
@@ -19,6 +18,7 @@ from plato_sas_airflow.runs.lists import folder_of, work_folder
 from plato_sas_airflow.runs.quarter import announce_campaign, catalogue_tables, plan_quarter, quarter_request
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.star_files import read_stars
+from tests.plato_sas_airflow.test_arrivals import put_star
 
 FORM: dict[str, Any] = {
     "campaign": "Q5",
