@@ -1,5 +1,6 @@
-"""One operator in a namespace of its own for the whole session; everything of it goes afterwards."""
+"""One operator in a namespace of its own for each of pytest-xdist's workers; everything of it goes afterwards."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from e2e.install.release import install, uninstall
 from e2e.kubernetes import kubectl
 from e2e.tests.site import Site
 
-NAMESPACE = "plato-e2e"
+NAMESPACE = "-".join(filter(None, ("plato-e2e", os.environ.get("PYTEST_XDIST_WORKER", ""))))
 # Short, so that a test can see finished Jobs go.
 JOB_TTL_SECONDS = 10
 # Short, so that a test can see an image that cannot be pulled cost all its retries.

@@ -1,14 +1,19 @@
 """A namespace of the test platform with its own operator, volumes and catalogue, as the tests see it."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from e2e.cluster.storage import NAMESPACE
+from e2e.demo import inputs
 from e2e.install.catalogue import pinned
 from e2e.kubernetes import apply, get, kubectl
+from e2e.layout import LOCAL, VOLUMES
+from e2e.locking import exclusive
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -118,6 +123,14 @@ class Site:
         """The steps of a star that are visible in the product tree."""
         folder = self.products / campaign / star
         return {one.name for one in folder.iterdir() if not one.name.startswith(".")} if folder.is_dir() else set()
+
+
+def give_demo_stars(site: Site, *stars: str) -> None:
+    """Put light curves of the demo on the site's volume. One worker at a time makes them, where they are not there."""
+    with exclusive(LOCAL / "tests" / "demo-inputs.lock", timeout=900, waiting="another worker makes the light curves"):
+        inputs.prepare(NAMESPACE)
+    for star in stars:
+        shutil.copytree(VOLUMES / "inputs" / star, site.inputs / star, dirs_exist_ok=True)
 
 
 def steps(status: Mapping[str, Any]) -> dict[str, Document]:

@@ -2,15 +2,12 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.demo import inputs
-from e2e.layout import VOLUMES
-from e2e.tests.site import Document, Site, states, steps, until
+from e2e.tests.site import Document, Site, give_demo_stars, states, steps, until
 
 FIRST, SECOND, AGAIN, CHANGED = "baseline-1", "baseline-2", "baseline-2-again", "baseline-2-changed"
 OSCILLATING, QUIET = "psls-0001", "kic-3733735"
@@ -63,9 +60,8 @@ def start(site: Site, star: str, campaign: str, parameters: Document, **spec: An
 @pytest.fixture(scope="module")
 def light_curves(site: Site) -> None:
     """The demo's inputs, and the spectrum that they lack."""
-    inputs.prepare("plato")
+    give_demo_stars(site, OSCILLATING, QUIET)
     for star in (OSCILLATING, QUIET):
-        shutil.copytree(VOLUMES / "inputs" / star, site.inputs / star, dirs_exist_ok=True)
         (site.inputs / star / "PFU_SPECTRUM").write_text("a synthetic spectrum: no science\n")
 
 

@@ -1,6 +1,5 @@
 """A user takes one star through the pipeline with Airflow's pages alone: log in, form, run, the star's products."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -8,9 +7,8 @@ import pytest
 from e2e.airflow import AirflowService
 from e2e.airflow.settings import USER
 from e2e.browser import AirflowPages, LinkedHome, chromium, kept_on_failure, served
-from e2e.demo import inputs
-from e2e.layout import LOCAL, VOLUMES
-from e2e.tests.site import Document, Site
+from e2e.layout import LOCAL
+from e2e.tests.site import Document, Site, give_demo_stars
 from plato_sas_airflow.batch import resource_name
 
 DAG = "plato_sas_star"
@@ -29,8 +27,7 @@ FIELDS = [
 @pytest.fixture(scope="module")
 def star(site: Site) -> str:
     """A star of the demo, its light curve on the site's volume."""
-    inputs.prepare("plato")
-    shutil.copytree(VOLUMES / "inputs" / STAR, site.inputs / STAR, dirs_exist_ok=True)
+    give_demo_stars(site, STAR)
     return STAR
 
 

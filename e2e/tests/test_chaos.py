@@ -1,11 +1,12 @@
 """The short form of the chaos suite: each fault once or a few times, judged by the same rules as the full one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from e2e.chaos.arena import Arena, close_arena, open_arena
-from e2e.chaos.faults import FAULTS
+from e2e.chaos.faults import FAULTS, components
 from e2e.chaos.report import Row
 from e2e.chaos.suite import run
 
@@ -23,7 +24,16 @@ def _story(row: Row) -> str:
     return "\n".join([f"{row.fault}: {row.outcome}", *broken, row.error])
 
 
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.short])
+_RESTARTS = {fault.name for fault in components.FAULTS}
+
+
+def _cases() -> Iterator[Any]:
+    for name, fault in FAULTS.items():
+        if fault.short:
+            yield pytest.param(name, marks=[pytest.mark.alone] if name in _RESTARTS else [])
+
+
+@pytest.mark.parametrize("name", _cases())
 def test_every_rule_holds(arena: Arena, name: str) -> None:
     if FAULTS[name].components and arena.local is None:
         pytest.skip("needs the local cluster, whose components are processes of this machine")

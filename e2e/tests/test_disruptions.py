@@ -50,6 +50,7 @@ def test_an_evicted_star_is_run_again_and_published_once(site: Site, evicted: No
     _assert_run_again_and_published_once(site, "evicted", "EvictionByEvictionAPI")
 
 
+@pytest.mark.alone  # its pod must be the only one that can be preempted
 def test_a_preempted_star_is_run_again_and_published_once(site: Site, urgent: str) -> None:
     cpu = f"{1000 * _LARGE_CPU:.0f}m"
     site.synthetic("large", outputs=["IDP_A"], resources={"cpu": cpu, "memory": "64Mi", "scratch": "16Mi"})

@@ -1,12 +1,9 @@
 """The demo stars with the real modules: results within tolerance of what is published, or of the simulation's truth."""
 
-import shutil
-
 import pytest
 
 from e2e.demo import inputs, results
-from e2e.layout import VOLUMES
-from e2e.tests.site import Document, Site, states
+from e2e.tests.site import Document, Site, give_demo_stars, states
 
 CAMPAIGN = "science"
 OSCILLATING = ("kic-6603624", "psls-0001")
@@ -18,9 +15,8 @@ TOLERANCES = {"nu_max": 0.06, "delta_nu": 0.01, "prot": 0.15, "mass": 0.20, "rad
 @pytest.fixture(scope="module")
 def statuses(site: Site) -> dict[str, Document]:
     """Every demo star's status after its run."""
-    inputs.prepare("plato")
+    give_demo_stars(site, *inputs.STARS)
     for star in inputs.STARS:
-        shutil.copytree(VOLUMES / "inputs" / star, site.inputs / star, dirs_exist_ok=True)
         site.start(star, pipeline="sas-demo", campaign=CAMPAIGN)
     return {star: site.finished(star, 600) for star in inputs.STARS}
 

@@ -1,20 +1,24 @@
 """A product tree becomes a catalogue, by the commands that the pod's containers run."""
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from plato_sas.collector.__main__ import main
 from plato_sas.collector.order import ORDER_VARIABLE, CatalogueOrder
 from plato_sas.collector.report import CatalogueReport, parse_report
 from plato_sas.plan.tables import build_order
@@ -24,6 +28,14 @@ from tests.support.tree import hdf5, publish_step
 ATTEMPT = "q1-dp-catalogue-1"
 Files = tuple[str, ...]
 ALL: Files = ("DP3.ecsv", "DP3.fits", "DP5.ecsv", "DP5.fits", "catalogue.json")
+
+
+class Ended(NamedTuple):
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Pod:
@@ -47,10 +59,28 @@ class Pod:
             outputs["DP5_SAS_MASS.h5"] = hdf5(made, "DP5_SAS_MASS", {"value": mass, "uncertainty": 0.1}, "Msun")
         publish_step(self.products, "q1", name, "choose", outputs=outputs)
 
-    def run(self, action: str, order: CatalogueOrder) -> subprocess.CompletedProcess[str]:
+    def run(self, action: str, order: CatalogueOrder) -> Ended:
+        """The command without a process of its own, which would import astropy for a second."""
+        environment = {"SAS_ROOT": str(self.root), ORDER_VARIABLE: order.to_json()}
+        out, err, umask = io.StringIO(), io.StringIO(), os.umask(0o022)
+        try:
+            with (
+                mock.patch.dict(os.environ, environment),
+                mock.patch.object(sys, "argv", ["plato_sas.collector", action]),
+                redirect_stdout(out),
+                redirect_stderr(err),
+            ):
+                code = main()
+        finally:
+            os.umask(umask)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    def run_as_process(self, action: str, order: CatalogueOrder) -> Ended:
+        """As the pod's containers do."""
         environment = {**os.environ, "SAS_ROOT": str(self.root), ORDER_VARIABLE: order.to_json()}
         command = [sys.executable, "-m", "plato_sas.collector", action]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return Ended(done.returncode, done.stdout, done.stderr)
 
     def collect(self, **spec: Any) -> CatalogueReport:
         order = ordered(**spec)
@@ -86,6 +116,16 @@ def both(pod: Pod, name: str, check: Callable[[Table], None]) -> None:
     """A check of a table in each of its formats."""
     for kind in ("fits", "ecsv"):
         check(pod.table(f"{name}.{kind}"))
+
+
+def test_the_containers_commands_make_a_catalogue_or_name_the_reason(pod: Pod) -> None:
+    order = ordered()
+    missing = pod.run_as_process("prepare", order)
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    pod.star("a", mass=1.0)
+    for action in ("prepare", "collect"):
+        assert pod.run_as_process(action, order).returncode == 0
+    assert tuple(sorted(one.name for one in pod.folder.iterdir())) == ALL
 
 
 def test_one_row_per_star_in_both_formats(pod: Pod) -> None:

@@ -192,6 +192,7 @@ def local(platform: Provider) -> LocalCluster:
     return platform
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["kubelet", "kube-apiserver", "containerd"])
 def test_a_killed_component_comes_back_and_its_pods_run_on(local: LocalCluster, namespace: str, name: str) -> None:
     victim = create(local, namespace, pod(f"through-{name}", "sleep", "120"))
@@ -206,6 +207,7 @@ def test_a_killed_component_comes_back_and_its_pods_run_on(local: LocalCluster, 
     assert said == "10001 10001\n"
 
 
+@pytest.mark.alone
 def test_a_taken_port_is_named(local: LocalCluster) -> None:
     local.stop("kube-scheduler")
     try:
