@@ -10,30 +10,44 @@ PYTHON := $(LOCAL)/venv/bin/python
 UV_VERSION := 0.13.9
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(LOCAL)/venv
 export CLUSTER ?= auto
+# Most tests of the platform wait for it: four at a time for two cores. A chosen few need no workers.
+WORKERS ?= $(if $(ARGS),0,4)
 
 .PHONY: help
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
 .PHONY: demo
-demo: cluster load ## Set everything up, then take the demo stars through the pipeline
+demo: platform ## Set everything up, then take the demo stars through the pipeline
 	$(PYTHON) -m e2e.demo
 
+.PHONY: unit
+unit: venv ## Pass every test that needs no cluster (ARGS="-k rerun" chooses)
+	$(PYTHON) -m pytest tests -n auto -m "not integration and not e2e" $(ARGS)
+
+.PHONY: check
+check: lint unit ## What to run before a commit: lint and unit
+
 .PHONY: test
-test: lint cluster load schemas ## Set everything up, then pass every test
+test: $(if $(ARGS),,lint docs) platform schemas ## Bring the platform up, then pass every test (ARGS="-k rerun" chooses)
 	$(PYTHON) -m e2e.toolchain kwok # ahead of the test that has limited time
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: e2e
+e2e: platform ## Bring the platform up, then pass the end-to-end tests (ARGS="-k rerun" chooses)
+	$(PYTHON) -m e2e.toolchain kwok
+	$(PYTHON) -m pytest e2e/tests -n $(WORKERS) $(ARGS)
 
 .PHONY: kind-smoke
 kind-smoke: venv ## Bring up kind with two workers, put stars through, take it away (left out where Docker cannot run)
 	$(PYTHON) -m e2e.cluster.kind.smoke
 
 .PHONY: chaos
-chaos: cluster load ## Inject every fault and judge what becomes of the stars (about half an hour)
+chaos: platform ## Inject every fault and judge what becomes of the stars (about half an hour)
 	$(PYTHON) -m e2e.chaos
 
 .PHONY: bench
-bench: cluster load ## Measure speed and scale, then write docs/benchmarks.md (about two hours)
+bench: platform ## Measure speed and scale, then write docs/benchmarks.md (about two hours)
 	$(PYTHON) -m e2e.toolchain kwok
 	status=0; $(PYTHON) -m e2e.bench || status=$$?; $(PYTHON) -m e2e.bench report; exit $$status
 
@@ -63,8 +77,13 @@ images: setup ## Build the images that are out of date
 	$(PYTHON) -m e2e.images build
 
 .PHONY: load
-load: images ## Bring the images to the cluster's node
+load: images cluster ## Bring the images to the cluster's node
 	$(PYTHON) -m e2e.cluster load $$($(PYTHON) -m e2e.images archives)
+
+# The cluster's programs are compiled while images are built.
+.PHONY: platform
+platform:
+	@$(MAKE) --no-print-directory --jobs=2 load
 
 .PHONY: schemas
 schemas:
@@ -72,9 +91,10 @@ schemas:
 
 .PHONY: status
 status: ## Show what runs
-	-$(PYTHON) -m e2e.cluster status
-	-$(PYTHON) -m e2e.airflow status
-	-KUBECONFIG=$(LOCAL)/kubeconfig $(LOCAL)/bin/kubectl get pods,starprocessings --all-namespaces
+	@if [ ! -x $(PYTHON) ]; then echo "nothing is set up here: make demo"; exit; fi; \
+	  $(PYTHON) -m e2e.airflow status || true; \
+	  if $(PYTHON) -m e2e.cluster status; then \
+	    KUBECONFIG=$(LOCAL)/kubeconfig $(LOCAL)/bin/kubectl get pods,starprocessings --all-namespaces; fi
 
 .PHONY: down
 down: ## Stop everything that was started; products, caches and images stay

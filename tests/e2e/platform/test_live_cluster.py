@@ -203,8 +203,17 @@ def test_a_killed_component_comes_back_and_its_pods_run_on(local: LocalCluster, 
     local.up()
     assert local.pid(name) not in (None, before)
     assert local.status().up
-    said = local.kubectl(["exec", victim, f"--namespace={namespace}", "--", "/probe", "identity"])
-    assert said == "10001 10001\n"
+    # Some time passes before a kubelet that has just begun knows the pods that it finds.
+    wait_until(lambda: unanswered(local, namespace, victim), what=f"an answer of {victim}", timeout=60)
+
+
+def unanswered(platform: Provider, namespace: str, name: str) -> str:
+    """Why a pod does not say who it runs as; empty if it does."""
+    try:
+        said = platform.kubectl(["exec", name, f"--namespace={namespace}", "--", "/probe", "identity"])
+    except ClusterError as error:
+        return str(error)
+    return "" if said == "10001 10001\n" else said
 
 
 @pytest.mark.alone
