@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from e2e.layout import BIN, KUBECONFIG
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 
 class CommandFailed(Exception):

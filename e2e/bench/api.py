@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 
 from e2e.endpoint import endpoint
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 STARS = "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starprocessings"
 PODS = "/api/v1/namespaces/{namespace}/pods"
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"

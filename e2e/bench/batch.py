@@ -10,8 +10,7 @@ from e2e.bench.flow import Flow
 from e2e.bench.flow import stars as stars_of
 from e2e.bench.site import Site
 from e2e.progress import Phase, phase
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 
@@ -25,7 +24,6 @@ from e2e.bench.simulator import values as simulator_values
 from e2e.bench.site import Site, bench_site
 from e2e.progress import phase
 
-Document = dict[str, Any]
 STARS = 5_000
 _QUICK_STARS = 100
 _PIPELINE = "bench-burst"

@@ -3,8 +3,8 @@
 from typing import Any
 
 from e2e.install.catalogue import pinned
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 API_VERSION = "plato-sas.io/v1alpha1"
 IMAGE = "localhost/plato-sas/synthetic:0.1.0"
 STEPS = 7

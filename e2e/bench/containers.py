@@ -4,7 +4,6 @@ import itertools
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from e2e.bench import catalogue
 from e2e.bench.options import Options
@@ -14,7 +13,6 @@ from e2e.cluster import LocalCluster
 from e2e.install.catalogue import pinned
 from e2e.progress import phase
 
-Document = dict[str, Any]
 CONTAINERS = 140
 _QUICK_CONTAINERS = 14
 _PARALLEL = (2, 3, 4, 6, 8)

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from e2e.bench import cpu, handmade
 from e2e.bench.api import JOBS, Api
@@ -17,8 +16,8 @@ from e2e.bench.observe import per_star
 from e2e.bench.site import BenchError, Site
 from e2e.bench.stars import remove_stars
 from e2e.progress import phase
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 _LABEL = "alone"
 _MOST = 2000
 _RESIDENT = 400  # more than two cores get through while a simulated pod lasts

@@ -9,8 +9,8 @@ from typing import Any
 from e2e.bench import catalogue
 from e2e.bench.api import JOBS, STARS, Api, ApiFailed, cancel
 from e2e.bench.site import BenchError
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 _FINISHED = frozenset({"Succeeded", "Failed", "Cancelled", "Rejected"})
 _STALL_SECONDS = 180.0
 _CREATORS = 16

@@ -4,14 +4,13 @@ import copy
 import json
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from e2e.bench import catalogue
 from e2e.install.catalogue import pinned
 from e2e.kubernetes import kubectl
 from e2e.progress import phase
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 LABEL = "plato-sas.io/bench"
 _WAIT_SECONDS = 600
 # The API server's own part of a Job, which a new one gets again.

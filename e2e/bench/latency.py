@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from e2e.bench import catalogue
 from e2e.bench.api import JOBS, PODS, STARS, Api, cancel, connect
@@ -17,8 +16,8 @@ from e2e.bench.options import Options
 from e2e.bench.result import Bar, Result
 from e2e.bench.site import BenchError, Site, bench_site
 from e2e.progress import phase
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 COUNT = 20
 _QUICK_COUNT = 2
 _PIPELINE = "bench-latency"

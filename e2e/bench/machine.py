@@ -9,8 +9,7 @@ from typing import Any
 from e2e.kubernetes import kubectl, run
 from e2e.revision import revision
 from plato_sas import __version__
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 
 def machine() -> Document:

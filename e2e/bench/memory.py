@@ -9,7 +9,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import aiohttp
 
@@ -27,7 +26,6 @@ from e2e.bench.site import BenchError, Site, bench_site
 from e2e.kubernetes import kubectl
 from e2e.progress import phase
 
-Document = dict[str, Any]
 STARS = 20_000
 _QUICK_STARS = 200
 _RUN_THROUGH = 20

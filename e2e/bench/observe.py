@@ -4,14 +4,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from e2e.bench import cpu
 from e2e.bench.api import Api
 from e2e.bench.metrics import Samples
 from e2e.bench.site import Site
 
-Document = dict[str, Any]
 WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 _SERVER = "apiserver_request_total"
 _SAMPLE_SECONDS = 5.0

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from e2e.bench import catalogue, handmade
 from e2e.bench.batch import run_batch
@@ -12,8 +11,8 @@ from e2e.bench.site import BenchError, Site, bench_site, empty
 from e2e.bench.stars import remove_stars
 from e2e.kubernetes import get, kubectl
 from e2e.progress import phase
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 STARS = 20
 _QUICK_STARS = 2
 _PIPELINE = "bench-perstep"

@@ -8,7 +8,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Document = dict[str, Any]
+from plato_sas.api import Document
+
 # The same data give the same file: no date, no random identifiers.
 _SETTINGS = {"svg.hashsalt": "plato-sas", "font.size": 9}
 _METADATA = {"Date": None}

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from e2e.airflow.api import AirflowApi, AirflowApiError, timestamp
 from e2e.airflow.postgres import Server, postgres
@@ -31,8 +30,8 @@ from e2e.bench.simulator import values as simulator_values
 from e2e.bench.site import BenchError, Site, bench_site
 from e2e.cluster.waiting import wait_until
 from e2e.progress import phase
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 STARS = 10_000
 PLANNED = 250_000
 _BATCH = 1000

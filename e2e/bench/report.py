@@ -3,13 +3,12 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from e2e.bench import plots
 from e2e.bench.result import read_all
 from e2e.layout import REPOSITORY
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PLOTS = REPOSITORY / "docs" / "benchmarks"
 _BEGIN = "<!-- results: written by `python -m e2e.bench report` -->"

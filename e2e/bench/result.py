@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from e2e.layout import LOCAL
+from plato_sas.api import Document
 
 FOLDER = LOCAL / "bench"
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True)

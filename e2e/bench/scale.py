@@ -3,7 +3,6 @@
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from e2e.bench import catalogue, control_plane, observe
 from e2e.bench.api import Api, cancel, connect
@@ -19,7 +18,6 @@ from e2e.bench.simulator import values as simulator_values
 from e2e.bench.site import Site, bench_site
 from e2e.progress import Phase, phase
 
-Document = dict[str, Any]
 STARS = 20_000
 _QUICK_STARS = 200
 _PIPELINE = "bench-scale"

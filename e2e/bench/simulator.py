@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from e2e.bench.result import FOLDER
 from e2e.bench.site import BenchError
@@ -20,8 +19,8 @@ from e2e.processes import ProcessRecord, start
 from e2e.progress import phase
 from e2e.toolchain import ensure
 from e2e.toolchain.tools import named
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 NODES = 4
 _HERE = Path(__file__).parent / "kwok"
 _LABEL = "plato-sas.io/simulated"

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from e2e.bench import cpu
 from e2e.cluster import connect, ensure_storage
@@ -14,8 +13,8 @@ from e2e.cluster.waiting import wait_until
 from e2e.install.release import install, uninstall
 from e2e.kubernetes import CommandFailed, apply, get, kubectl
 from e2e.progress import phase
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 NAMESPACE = "plato-bench"
 _SELECTOR = "--selector=app.kubernetes.io/name=plato-sas"
 _DELETE_SECONDS = 900  # tens of thousands of objects

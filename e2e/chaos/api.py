@@ -6,8 +6,7 @@ import urllib.request
 from typing import Any
 
 from e2e.endpoint import Endpoint
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 _SECONDS = 10
 _COLLECTIONS = {

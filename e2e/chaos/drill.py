@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from e2e.chaos.api import ApiAway
 from e2e.chaos.arena import NAMESPACE, STATE, Arena, clear_products, clear_stars, unmount_forgotten
@@ -21,9 +21,9 @@ from e2e.chaos.workload import Star
 from e2e.cluster import ClusterError, LocalCluster
 from e2e.kubernetes import CommandFailed, apply, kubectl
 from e2e.processes import arguments, pids, pod_of
+from plato_sas.api import Document
 
 T = TypeVar("T")
-Document = dict[str, Any]
 
 CAMPAIGN = "chaos"
 FINAL = ("Succeeded", "Reused", "Skipped", "Failed", "Cancelled")

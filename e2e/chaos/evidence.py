@@ -1,12 +1,10 @@
 """What Kubernetes' objects say, in the judge's terms. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from e2e.chaos.judge import JobSeen, PodSeen, Publication, StarSeen, StepSeen
-
-Document = Mapping[str, Any]
+from plato_sas.api import Document
 
 _STAR = "plato-sas.io/star"
 _SOURCE = "pods' reports"

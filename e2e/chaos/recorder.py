@@ -3,13 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 
 from e2e.endpoint import Endpoint
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 _PATHS = {"jobs": "/apis/batch/v1/namespaces/{}/jobs", "pods": "/api/v1/namespaces/{}/pods"}
 _PAUSE_SECONDS = 0.3

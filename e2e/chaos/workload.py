@@ -6,8 +6,8 @@ from typing import Any
 
 from e2e.chaos.judge import PUBLISHED, Truth
 from e2e.install.catalogue import pinned
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 Parameters = Mapping[str, Mapping[str, str | int]]
 
 API = "plato-sas.io/v1alpha1"

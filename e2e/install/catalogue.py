@@ -1,14 +1,12 @@
 """The catalogue as the repository holds it, each image pinned to what was built from it."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from e2e.images import index
 from e2e.layout import LOCAL, REPOSITORY
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 
 def _documents(paths: list[Path]) -> list[Document]:

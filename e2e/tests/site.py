@@ -14,8 +14,8 @@ from e2e.install.catalogue import pinned
 from e2e.kubernetes import apply, get, kubectl
 from e2e.layout import LOCAL, VOLUMES
 from e2e.locking import exclusive
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 T = TypeVar("T")
 
 API = "plato-sas.io/v1alpha1"

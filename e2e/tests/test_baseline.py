@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from e2e.tests.site import Document, Site, give_demo_stars, states, steps, until
+from e2e.tests.site import Site, give_demo_stars, states, steps, until
+from plato_sas.api import Document
 
 FIRST, SECOND, AGAIN, CHANGED = "baseline-1", "baseline-2", "baseline-2-again", "baseline-2-changed"
 OSCILLATING, QUIET = "psls-0001", "kic-3733735"

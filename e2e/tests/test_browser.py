@@ -8,7 +8,8 @@ from e2e.airflow import AirflowService
 from e2e.airflow.settings import USER
 from e2e.browser import AirflowPages, LinkedHome, chromium, kept_on_failure, served
 from e2e.layout import LOCAL
-from e2e.tests.site import Document, Site, give_demo_stars
+from e2e.tests.site import Site, give_demo_stars
+from plato_sas.api import Document
 from plato_sas_airflow.batch import resource_name
 
 DAG = "plato_sas_star"

@@ -9,7 +9,8 @@ import pytest
 from astropy.table import Table
 
 from e2e.kubernetes import CommandFailed, get, kubectl
-from e2e.tests.site import Document, Site, condition, until
+from e2e.tests.site import Site, condition, until
+from plato_sas.api import Document
 
 CAMPAIGN = "tables"
 TABLES: list[Document] = [

@@ -7,8 +7,8 @@ import pytest
 
 from e2e.install.catalogue import pinned
 from e2e.kubernetes import apply, get, kubectl
-from e2e.tests.site import Document, Site, steps, until
-from plato_sas.api import amount
+from e2e.tests.site import Site, steps, until
+from plato_sas.api import Document, amount
 
 _URGENT = "plato-e2e-urgent"
 _ALL_DAY = {"one": {"sleep_s": 120}}

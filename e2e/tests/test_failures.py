@@ -8,7 +8,8 @@ import pytest
 
 from e2e.kubernetes import kubectl
 from e2e.tests.conftest import JOB_TTL_SECONDS, START_SECONDS
-from e2e.tests.site import Document, Site, condition, states, steps, until
+from e2e.tests.site import Site, condition, states, steps, until
+from plato_sas.api import Document
 
 _NO_SUCH_IMAGE = "localhost/plato-sas/no-such-image:0.1.0"
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")

@@ -16,7 +16,8 @@ from e2e.cluster.storage import OWNER
 from e2e.install.release import install, uninstall
 from e2e.kubernetes import apply, get, kubectl
 from e2e.layout import VOLUMES
-from e2e.tests.site import Document, Site, steps, until
+from e2e.tests.site import Site, steps, until
+from plato_sas.api import Document
 
 if recorded() != "kind":
     pytest.skip("the platform has one node; these tests need several: CLUSTER=kind", allow_module_level=True)

@@ -12,7 +12,8 @@ import pytest
 from e2e.cluster import KindCluster, connect
 from e2e.cluster.choice import recorded
 from e2e.kubernetes import get, kubectl
-from e2e.tests.site import Document, Site, states, steps, until
+from e2e.tests.site import Site, states, steps, until
+from plato_sas.api import Document
 
 if recorded() != "kind":
     pytest.skip("the platform has one node; these tests need several: CLUSTER=kind", allow_module_level=True)

@@ -8,7 +8,8 @@ import stat
 import pytest
 
 from e2e.kubernetes import get, kubectl
-from e2e.tests.site import FINISHED, Document, Site, condition, states, steps, until
+from e2e.tests.site import FINISHED, Site, condition, states, steps, until
+from plato_sas.api import Document
 
 
 @pytest.fixture(scope="module")

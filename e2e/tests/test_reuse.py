@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from e2e.tests.site import Document, Site, states, steps, until
+from e2e.tests.site import Site, states, steps, until
+from plato_sas.api import Document
 
 STEPS = ("one", "two", "three", "aside")
 

@@ -3,7 +3,8 @@
 import pytest
 
 from e2e.demo import inputs, results
-from e2e.tests.site import Document, Site, give_demo_stars, states
+from e2e.tests.site import Site, give_demo_stars, states
+from plato_sas.api import Document
 
 CAMPAIGN = "science"
 OSCILLATING = ("kic-6603624", "psls-0001")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from e2e.tests.site import FINISHED, Document, Site, condition, states, steps, until
+from e2e.tests.site import FINISHED, Site, condition, states, steps, until
+from plato_sas.api import Document
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from plato_sas.api import StarState
-from plato_sas.controller import archive
-from plato_sas.controller.client import ApiError
-from plato_sas.controller.resources import EVENT, JOB, POD, PROCESSING
+from plato_sas.controller.keeping import archive
+from plato_sas.controller.kube.client import ApiError
+from plato_sas.controller.kube.resources import EVENT, JOB, POD, PROCESSING
 from tests.support.cluster import FakeCluster, Killed
 from tests.support.operator import OneOperator, at_rest, drive, gone
 from tests.support.samples import dag

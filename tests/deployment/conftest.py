@@ -1,14 +1,13 @@
 """The chart as Helm renders it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import yaml
 
 from e2e import manifests
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 Render = Callable[..., list[Document]]
 
 

@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from e2e import manifests
 from e2e.layout import BIN, KUBECONFIG, REPOSITORY, VOLUMES
+from plato_sas.api import Document
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 
@@ -28,8 +28,6 @@ IMAGES = ("operator", "stager")
 IMAGE = "localhost/plato-sas/stager:0.1.0"
 QUICK = "open('/sas/out/MADE.h5', 'w').write('made')"
 LONG = "import time; time.sleep(600)"
-
-Document = dict[str, Any]
 
 
 def run(*command: str, stdin: str | None = None, timeout: float = 60) -> str:

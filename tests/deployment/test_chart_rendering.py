@@ -7,12 +7,12 @@ import pytest
 
 from e2e import manifests
 from e2e.layout import REPOSITORY
+from plato_sas.api import Document
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER
 from plato_sas.jobs.stage import Site
 
 MONITORING = "monitoring.coreos.com/v1"
-Document = dict[str, Any]
 
 
 def one(documents: list[Document], kind: str, ending: str = "") -> Document:

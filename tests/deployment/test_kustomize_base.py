@@ -2,14 +2,12 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from e2e import manifests
 from e2e.layout import BIN, REPOSITORY
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 _HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 

@@ -2,15 +2,13 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from e2e import manifests, schemas
 from e2e.layout import BIN, REPOSITORY
-
-Document = dict[str, Any]
+from plato_sas.api import Document
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}}
 POD_TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}}

@@ -18,10 +18,10 @@ import pytest
 import yaml
 from astropy.table import Table
 
-from plato_sas.api import ScienceModule, ScienceModuleSpec, StarCatalogue, StarPipeline, StarProcessing
-from plato_sas.plan.acceptance import problems
-from plato_sas.plan.graph import build_graph
-from plato_sas.plan.tables import table_problems
+from plato_sas.api import Document, ScienceModule, ScienceModuleSpec, StarCatalogue, StarPipeline, StarProcessing
+from plato_sas.plan.catalogue.tables import table_problems
+from plato_sas.plan.graph.graph import build_graph
+from plato_sas.plan.star.acceptance import problems
 from plato_sas.stager.description import FactDescription, OutputDescription, PublishOrder, Stage, StepDescription
 from plato_sas.stager.publish import publish
 from plato_sas.stager.record import AttemptRecord
@@ -30,7 +30,6 @@ from sas_products import Scalar
 from sas_products.scalar import write_scalars
 
 Fenced = Callable[[str, str], list[str]]
-Document = dict[str, Any]
 
 _KINDS = {kind.__name__: kind for kind in (ScienceModule, StarPipeline, StarProcessing, StarCatalogue)}
 _AUTHOR, _SCIENTIST, _AIRFLOW = (f"docs/guides/{one}-guide.md" for one in ("module-author", "scientist", "airflow"))

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from plato_sas.api import StarCatalogue, StarCatalogueStatus
+from plato_sas.api import Document, StarCatalogue, StarCatalogueStatus
 from plato_sas.collector.report import CatalogueReport, TableReport
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER
-from plato_sas.plan.graph import Graph
+from plato_sas.plan.graph.graph import Graph
 from tests.support.samples import NOW, dag, graph
 
-Document = dict[str, Any]
 LATER = "2030-01-01T00:01:00Z"
 IMAGE = "registry/catalogue:1"
 

@@ -8,13 +8,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from plato_sas.api import ScienceModuleSpec, StarPipelineSpec
-from plato_sas.controller.client import AlreadyExists, ApiError, NotFound
-from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, REVISION, Kind
+from plato_sas.api import Document, ScienceModuleSpec, StarPipelineSpec
+from plato_sas.controller.kube.client import AlreadyExists, ApiError, NotFound
+from plato_sas.controller.kube.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, REVISION, Kind
 from plato_sas.jobs.attempt import finished
 from tests.support.kubelet import Kubelet
 
-Document = dict[str, Any]
 Names = list[str]  # within FakeCluster `list` is a method
 Watcher = Callable[[Kind, str, Document], object]
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from plato_sas.api import Document
 from plato_sas.jobs.names import JOB_NAME_LABEL, PUBLISH, STAGE_IN, step_container
 from plato_sas.stager.description import PUBLISH_VARIABLE, STAGE_VARIABLE, PublishOrder, Stage
 
-Document = dict[str, Any]
 WAITING: Document = {"waiting": {"reason": "PodInitializing"}}
 
 

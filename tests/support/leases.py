@@ -4,10 +4,9 @@ import copy
 import itertools
 from typing import Any
 
-from plato_sas.controller.client import AlreadyExists, ApiError, NotFound
-from plato_sas.controller.resources import Kind
-
-Document = dict[str, Any]
+from plato_sas.api import Document
+from plato_sas.controller.kube.client import AlreadyExists, ApiError, NotFound
+from plato_sas.controller.kube.resources import Kind
 
 
 class LeaseServer:

@@ -1,10 +1,7 @@
 """Objects as small as the view can do with."""
 
-from typing import Any
-
+from plato_sas.api import Document
 from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
-
-Document = dict[str, Any]
 
 
 def star(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from plato_sas.api import Document
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.stage import SalvageRun, Site
 from plato_sas.stager.messages import Published, PublishedStep, StagedIn
@@ -9,7 +10,6 @@ from tests.support.samples import NOW, graph
 from tests.support.simulator import World
 
 LATER = "2030-01-01T00:01:00Z"
-Document = dict[str, Any]
 
 _WORLD = World(graph({"a": [], "b": ["a"]}))
 _WORLD.decide()

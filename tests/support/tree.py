@@ -11,8 +11,6 @@ import numpy as np
 
 from plato_sas.stager.manifest import SCHEMA, PublishedFile, outputs_digest
 
-Document = dict[str, Any]
-
 
 def hdf5(path: Path, output: str, values: Mapping[str, object], unit: str = "", **attributes: object) -> bytes:
     """A product in the layout of the prototype SAS, written to `path` and read back."""

@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from e2e.cluster.kind import names
 from e2e.cluster.kind.node_image import NodeImage
+from plato_sas.api import Document
 
 NODE_VOLUMES = PurePosixPath("/var/plato-sas/volumes")
-Document = dict[str, Any]
 
 # A lost node is noticed after 20 s, not 50, and its pods are told to go after another 10 s, not 300. The kubelet renews
 # its lease often enough for that: every quarter of its duration.

@@ -22,8 +22,8 @@ from e2e.cluster.provider import ClusterStatus, ComponentStatus
 from e2e.cluster.storage import ensure_storage
 from e2e.cluster.waiting import exclusive_change, wait_until
 from e2e.progress import phase
+from plato_sas.api import Document
 
-Document = dict[str, Any]
 _CREATE_TIMEOUT = 600
 _READY_TIMEOUT = 120
 _STOP_SECONDS = 10

@@ -1,6 +1,16 @@
 """The resources of `plato-sas.io/v1alpha1`; the CRDs are generated from these models."""
 
-from plato_sas.api.base import API_VERSION, GROUP, VERSION, amount, parse_time, seconds
+from plato_sas.api.base import (
+    API_VERSION,
+    GROUP,
+    MAX_MESSAGE,
+    VERSION,
+    Document,
+    amount,
+    parse_time,
+    seconds,
+    seconds_between,
+)
 from plato_sas.api.catalogue import (
     CatalogueColumn,
     CatalogueFile,
@@ -42,6 +52,7 @@ from plato_sas.api.processing import (
 __all__ = [
     "API_VERSION",
     "GROUP",
+    "MAX_MESSAGE",
     "VERSION",
     "CatalogueColumn",
     "CatalogueFile",
@@ -50,6 +61,7 @@ __all__ = [
     "CatalogueTable",
     "Condition",
     "DesiredState",
+    "Document",
     "ExternalInput",
     "FactDeclaration",
     "FactValue",
@@ -83,4 +95,5 @@ __all__ = [
     "amount",
     "parse_time",
     "seconds",
+    "seconds_between",
 ]

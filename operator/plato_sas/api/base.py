@@ -68,7 +68,12 @@ Quantity = Annotated[
         max_length=20,
     ),
 ]
-Text = Annotated[str, Field(max_length=1024)]
+# A resource, or a part of one, as JSON has it.
+Document = dict[str, Any]
+
+MAX_MESSAGE = 1024  # characters of a step's message
+
+Text = Annotated[str, Field(max_length=MAX_MESSAGE)]
 Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 # A number is written as a string ("3.5") or an integer: API conventions keep floats out of a spec.
 Scalar = Annotated[
@@ -82,6 +87,11 @@ Argument = Annotated[str, Field(max_length=1024)]
 def parse_time(text: str) -> datetime:
     """A `Timestamp` (RFC 3339), as Kubernetes writes it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Seconds from one timestamp to another."""
+    return (parse_time(later) - parse_time(earlier)).total_seconds()
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -5,18 +5,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from plato_sas.api import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.failure import Failure, classify
-from plato_sas.jobs.pods import (
-    Document,
-    container_statuses,
-    messages,
-    newest,
-    pod_started,
-    start_problem,
-    succeeded,
-    terminal,
-)
+from plato_sas.jobs.pods import container_statuses, messages, newest, pod_started, start_problem, succeeded, terminal
 from plato_sas.stager.messages import Published, PublishedStep, StagedIn, Withheld, parse_published, parse_staged_in
 
 T = TypeVar("T")

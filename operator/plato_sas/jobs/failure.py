@@ -5,18 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from plato_sas.api import parse_time
+from plato_sas.api import Document, parse_time
 from plato_sas.jobs import names
-from plato_sas.jobs.pods import (
-    Document,
-    container_statuses,
-    disruption,
-    last_step,
-    pod_started,
-    start_problem,
-    succeeded,
-)
-from plato_sas.jobs.shell import OUTPUT_MOUNT
+from plato_sas.jobs.one_pod import OUTPUT_MOUNT
+from plato_sas.jobs.pods import container_statuses, disruption, last_step, pod_started, start_problem, succeeded
 from plato_sas.stager.messages import Problem, parse_problem
 
 TIMED_OUT = "DeadlineExceeded"

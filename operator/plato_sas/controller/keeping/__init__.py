@@ -1,0 +1,1 @@
+"""What outlives a Job: its log, the archive, and when a Job may be deleted."""

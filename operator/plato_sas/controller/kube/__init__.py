@@ -1,0 +1,1 @@
+"""The API server: client, resources, events, the Lease."""

@@ -1,0 +1,1 @@
+"""The queue of what to reconcile, and its workers."""

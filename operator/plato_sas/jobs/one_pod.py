@@ -1,0 +1,90 @@
+"""What all Jobs of the operator have in common: one pod, locked down, with the site's settings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from plato_sas.api import Document
+from plato_sas.jobs import names
+from plato_sas.jobs.stage import Owner, Site
+
+OUTPUT_MOUNT = "/sas/out"
+SCRATCH_MOUNT = "/tmp"  # noqa: S108 - a container's own emptyDir
+LOCKED_DOWN = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_GRACE_SECONDS = 10
+
+
+def one_pod_job(
+    name: str, owner: Owner, labels: Mapping[str, str], annotations: Mapping[str, str], spec: Document
+) -> Document:
+    """A Job of one pod with this spec."""
+    carried = {names.MANAGED_BY_LABEL: names.MANAGER, **labels}
+    if names.QUEUE_LABEL in owner.labels:
+        carried[names.QUEUE_LABEL] = owner.labels[names.QUEUE_LABEL]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            "labels": carried,
+            "annotations": dict(annotations),
+            "ownerReferences": [owner.reference()],
+        },
+        "spec": {
+            # One pod and no second one, disruptions included: what to do next is the operator's to judge, which
+            # knows what need not run again.
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "template": {"metadata": {"labels": carried}, "spec": spec},
+        },
+    }
+
+
+def pod(site: Site, body: Mapping[str, Any]) -> Document:
+    """A pod's spec: `body` has its containers, volumes and deadline."""
+    spec: Document = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        # Modules need no cluster names, and a node without cluster DNS can run them.
+        "dnsPolicy": "Default",
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": site.user,
+            "runAsGroup": site.user,
+            "fsGroup": site.user,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        **body,
+    }
+    if site.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in site.image_pull_secrets]
+    if site.node_selector:
+        spec["nodeSelector"] = dict(site.node_selector)
+    if site.tolerations:
+        spec["tolerations"] = list(site.tolerations)
+    if site.priority_class:
+        spec["priorityClassName"] = site.priority_class
+    return spec
+
+
+def products_volume(site: Site) -> Document:
+    return {"name": "products", "persistentVolumeClaim": {"claimName": site.products_claim}}
+
+
+def variable(name: str, value: str) -> Document:
+    """A variable of a container's environment, taken literally."""
+    # Kubernetes expands $(NAME) in values and takes $$ for a dollar.
+    return {"name": name, "value": value.replace("$", "$$")}
+
+
+def owned_by(job: Document, uid: str | None) -> bool:
+    """Whether a Job is of the resource with that uid; another of the same name may have been deleted before."""
+    return any(one["uid"] == uid for one in job["metadata"].get("ownerReferences", []))

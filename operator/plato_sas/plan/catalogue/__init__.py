@@ -1,0 +1,1 @@
+"""One catalogue: its Job and its tables."""

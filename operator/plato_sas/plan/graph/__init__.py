@@ -1,0 +1,1 @@
+"""A pipeline as a graph: steps, conditions, parameters, the pinned revision."""

@@ -1,0 +1,1 @@
+"""One star: what its Jobs mean for its steps, and what to do next."""
