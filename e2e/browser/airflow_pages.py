@@ -75,7 +75,9 @@ class AirflowPages:
 
     def json(self, name: str) -> Any:
         """What a JSON editor holds; None if that is no JSON."""
-        lines = self.driver.find_element(By.CSS_SELECTOR, f"#element_{name} .view-lines").text
+        editor = f"#element_{name} .view-lines"
+        # It is drawn later than the form.
+        lines = self._until(lambda: self.driver.find_element(By.CSS_SELECTOR, editor).text, f"{name}: its text")
         try:
             return json.loads(lines.replace("\xa0", " "))  # it shows no-break spaces
         except ValueError:
