@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, dag, task
 
-from plato_sas_airflow import forms
-from plato_sas_airflow.campaigns import previous_campaign
+from plato_sas_airflow.mission import forms
+from plato_sas_airflow.mission.campaigns import previous_campaign
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.settings import Settings
 
@@ -38,8 +38,8 @@ def plato_sas_arrivals() -> None:
     @task(max_active_tis_per_dag=1)
     def look(params: dict[str, Any], dag_run: Any) -> list[dict[str, Any]]:
         """See which stars are ready and not started, and write the batches."""
-        from plato_sas_airflow.runs.arrivals import plan_arrivals
-        from plato_sas_airflow.runs.lists import folder_of
+        from plato_sas_airflow.mission.tasks.arrivals import plan_arrivals
+        from plato_sas_airflow.mission.tasks.lists import folder_of
 
         return plan_arrivals(SETTINGS, params, folder_of(SETTINGS, dag_run))
 
@@ -48,8 +48,8 @@ def plato_sas_arrivals() -> None:
         """Keep the stars that have ended; fail if a batch has no result."""
         from airflow.sdk.exceptions import AirflowFailException
 
-        from plato_sas_airflow.runs.arrivals import remember_arrivals
-        from plato_sas_airflow.runs.lists import folder_of
+        from plato_sas_airflow.mission.tasks.arrivals import remember_arrivals
+        from plato_sas_airflow.mission.tasks.lists import folder_of
 
         if planned is None:
             raise AirflowFailException("The stars could not be looked at; the log of that task says why")

@@ -15,8 +15,8 @@ from typing import Any
 
 from airflow.sdk import Asset, Param, TriggerRule, dag, task
 
-from plato_sas_airflow import forms
-from plato_sas_airflow.campaigns import all_campaigns
+from plato_sas_airflow.mission import forms
+from plato_sas_airflow.mission.campaigns import all_campaigns
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.operators.star_catalogue import StarCatalogueOperator
 from plato_sas_airflow.settings import Settings
@@ -45,29 +45,29 @@ def plato_sas_quarter() -> None:
     @task(multiple_outputs=True)
     def request(params: dict[str, Any], triggering_asset_events: Any, dag_run: Any) -> dict[str, Any]:
         """What is asked for: the form's fields, or what the asset event says."""
-        from plato_sas_airflow.runs.lists import folder_of
-        from plato_sas_airflow.runs.quarter import quarter_request
+        from plato_sas_airflow.mission.tasks.lists import folder_of
+        from plato_sas_airflow.mission.tasks.quarter import quarter_request
 
         return quarter_request(params, triggering_asset_events, folder_of(SETTINGS, dag_run))
 
     @task
     def tables(asked: dict[str, Any]) -> list[dict[str, Any]]:
         """The catalogue's tables, read before any star runs."""
-        from plato_sas_airflow.runs.quarter import catalogue_tables
+        from plato_sas_airflow.mission.tasks.quarter import catalogue_tables
 
         return catalogue_tables(TABLES, asked)
 
     @task(trigger_rule=TriggerRule.NONE_FAILED)
     def plan(asked: dict[str, Any]) -> list[dict[str, Any]]:
         """Read and check the target list, and write the batches."""
-        from plato_sas_airflow.runs.quarter import plan_quarter
+        from plato_sas_airflow.mission.tasks.quarter import plan_quarter
 
         return plan_quarter(SETTINGS, asked)
 
     @task(trigger_rule=TriggerRule.NONE_FAILED, outlets=[all_campaigns()])
     def announce(asked: dict[str, Any], results: Any, catalogue: dict[str, Any] | None, outlet_events: Any) -> Any:
         """Sum up, and update the campaign's asset."""
-        from plato_sas_airflow.runs.quarter import announce_campaign
+        from plato_sas_airflow.mission.tasks.quarter import announce_campaign
 
         return announce_campaign(asked, results, catalogue, outlet_events)
 

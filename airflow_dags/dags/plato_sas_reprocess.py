@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from plato_sas_airflow import forms
+from plato_sas_airflow.mission import forms
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.settings import Settings
 
@@ -53,8 +53,8 @@ def plato_sas_reprocess() -> None:
     @task
     def select(params: dict[str, Any], dag_run: Any) -> list[dict[str, Any]]:
         """Find the stars, and write the batches."""
-        from plato_sas_airflow.runs.lists import folder_of
-        from plato_sas_airflow.runs.reprocess import plan_reprocessing
+        from plato_sas_airflow.mission.tasks.lists import folder_of
+        from plato_sas_airflow.mission.tasks.reprocess import plan_reprocessing
 
         return plan_reprocessing(SETTINGS, params, folder_of(SETTINGS, dag_run))
 

@@ -6,8 +6,8 @@ it is to run again.
 
 from airflow.sdk import Param, dag
 
-from plato_sas_airflow import forms
-from plato_sas_airflow.campaigns import previous_campaign
+from plato_sas_airflow.mission import forms
+from plato_sas_airflow.mission.campaigns import previous_campaign
 from plato_sas_airflow.operators.star_processing import StarProcessingOperator
 from plato_sas_airflow.settings import Settings
 

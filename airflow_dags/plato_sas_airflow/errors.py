@@ -1,4 +1,9 @@
-"""What is wrong with what a DAG asks for."""
+"""What is wrong with what a DAG asks for, and how its task fails."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.sdk.exceptions import AirflowException
 
 
 class BatchError(ValueError):
@@ -22,3 +27,11 @@ def listed(problems: list[str], shown: int = 10) -> str:
     """The first problems in one line, and how many more there are."""
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
     return "; ".join(problems[:shown]) + more
+
+
+def as_airflow(error: BatchError) -> "AirflowException":
+    """The exception to raise: Airflow tries again only where the trouble may go away by itself."""
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    kind = AirflowException if error.passing else AirflowFailException
+    return kind(str(error))

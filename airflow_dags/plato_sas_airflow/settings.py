@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from plato_sas.api import seconds
 
 SECTION = "plato_sas"
+# Written down here, since asking Airflow's Kubernetes hook for it imports the Kubernetes clients.
+DEFAULT_CONNECTION = "kubernetes_default"
 
 
 class SettingsError(ValueError):

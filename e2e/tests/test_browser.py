@@ -10,7 +10,7 @@ from e2e.browser import AirflowPages, LinkedHome, chromium, kept_on_failure, ser
 from e2e.layout import LOCAL
 from e2e.tests.site import Site, give_demo_stars
 from plato_sas.api import Document
-from plato_sas_airflow.batch import resource_name
+from plato_sas_airflow.batches.batch import resource_name
 
 DAG = "plato_sas_star"
 STAR = "kic-3733735"

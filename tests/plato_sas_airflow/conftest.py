@@ -12,8 +12,8 @@ os.environ.setdefault("AIRFLOW_HOME", str(Path(__file__).resolve().parents[2] / 
 
 import pytest
 
-from plato_sas_airflow.batch import Batch
-from plato_sas_airflow.stars import Star
+from plato_sas_airflow.batches.batch import Batch
+from plato_sas_airflow.stars.star import Star
 from tests.plato_sas_airflow.testbed import CONNECTION, KUBECONFIG, REPOSITORY, Cluster, kubectl
 
 

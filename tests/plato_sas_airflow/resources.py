@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from plato_sas_airflow.batch import Batch, Resource
-from plato_sas_airflow.stars import Star
+from plato_sas_airflow.batches.batch import Batch
+from plato_sas_airflow.kube.resource import Resource
+from plato_sas_airflow.stars.star import Star
 
 BATCH = Batch(
     id="b",

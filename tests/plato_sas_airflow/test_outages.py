@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,13 @@ import pytest_asyncio
 from e2e.chaos.proxy import Answer, Cut, FaultProxy, Strike
 from e2e.chaos.requests import Request
 from e2e.endpoint import Endpoint, endpoint
-from plato_sas_airflow.adoption import Action, RerunWish
-from plato_sas_airflow.applying import apply_batch, cancel_batch
-from plato_sas_airflow.batch import Batch
-from plato_sas_airflow.following import BatchFollower
+from plato_sas_airflow.batches.adoption import Action, RerunWish
+from plato_sas_airflow.batches.applying import apply_batch, cancel_batch
+from plato_sas_airflow.batches.batch import Batch
+from plato_sas_airflow.batches.following import BatchFollower
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
-from plato_sas_airflow.stars import Star
+from plato_sas_airflow.stars.star import Star
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
 from tests.plato_sas_airflow.testbed import KUBECONFIG, REPOSITORY, Cluster, Listening, Task, until
 
@@ -202,9 +201,8 @@ asyncio.run(main())
 
 WORKER = """
 import json, os, signal, sys
-sys.path.insert(0, sys.argv[2])
 from tests.plato_sas_airflow.testbed import Task
-from plato_sas_airflow import processing
+from plato_sas_airflow.batches import processing
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 
 def killed(*_arguments, **_options):
@@ -257,7 +255,7 @@ async def test_a_worker_lost_between_create_and_defer_leaves_nothing_undone(conn
         "namespace": cluster.namespace,
         "kubernetes_conn_id": connection,
     }
-    worker = process(WORKER, json.dumps(given), str(Path(__file__).parent))
+    worker = process(WORKER, json.dumps(given))
     output, _ = await asyncio.to_thread(worker.communicate, timeout=60)
     assert worker.returncode == -signal.SIGKILL, output
     uids = {name: cluster.get(name)["metadata"]["uid"] for name in cluster.names()}

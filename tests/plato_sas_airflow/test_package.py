@@ -23,19 +23,19 @@ from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from airflow.serialization.serialized_objects import DagSerialization
 
 import plato_sas_airflow
-from plato_sas_airflow import client
-from plato_sas_airflow.batch import Batch
-from plato_sas_airflow.connection import DEFAULT_CONNECTION
+from plato_sas_airflow.batches.batch import Batch
+from plato_sas_airflow.batches.results import BatchResult
+from plato_sas_airflow.batches.waiting import Waiting
+from plato_sas_airflow.kube import client
 from plato_sas_airflow.links import star_processing as links
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.operators.star_processing import StarProcessingOperator
 from plato_sas_airflow.provider_info import get_provider_info
-from plato_sas_airflow.results import BatchResult
 from plato_sas_airflow.sensors.star_processing import StarProcessingSensor
-from plato_sas_airflow.stars import Star, batch_slices, star_spec
+from plato_sas_airflow.settings import DEFAULT_CONNECTION
+from plato_sas_airflow.stars.star import Star, batch_slices, star_spec
 from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
 from plato_sas_airflow.triggers.star_state import StarStateTrigger
-from plato_sas_airflow.waiting import Waiting
 from tests.plato_sas_airflow.testbed import REPOSITORY, Task
 
 KINDS = ("operators", "sensors", "hooks", "triggers")

@@ -11,8 +11,8 @@ from kubernetes import client, config
 from kubernetes_asyncio import client as async_client
 from kubernetes_asyncio import config as async_config
 
-from plato_sas_airflow.batch import Resource
-from plato_sas_airflow.results import BatchResult
+from plato_sas_airflow.batches.results import BatchResult
+from plato_sas_airflow.kube.resource import Resource
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCAL = REPOSITORY / ".local"

@@ -2,10 +2,10 @@
 
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from plato_sas_airflow.batch import Resource
 from plato_sas_airflow.catalogues.resource import WantedCatalogue
-from plato_sas_airflow.client import StarProcessingClient, reason_of
 from plato_sas_airflow.errors import ApplyError
+from plato_sas_airflow.kube.client import StarProcessingClient, reason_of
+from plato_sas_airflow.kube.resource import Resource
 
 PLURAL = "starcatalogues"
 _ATTEMPTS = 8

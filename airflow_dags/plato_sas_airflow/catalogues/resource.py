@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from plato_sas.api import API_VERSION, CatalogueState, StarCatalogue, StarCatalogueSpec
-from plato_sas_airflow.batch import CAMPAIGN_LABEL, RERUN_ANNOTATION, TASK_ANNOTATION, Resource
 from plato_sas_airflow.errors import BatchError, listed
-from plato_sas_airflow.states import is_observed, is_taken_up, last_rerun
+from plato_sas_airflow.kube.resource import CAMPAIGN_LABEL, RERUN_ANNOTATION, TASK_ANNOTATION, Resource
+from plato_sas_airflow.kube.status import is_observed, is_taken_up, last_rerun
 
 DELETED = "Deleted"
 UNFINISHED = "Unfinished"

@@ -7,10 +7,10 @@ from typing import Any
 from kubernetes_asyncio.client import ApiClient
 
 from plato_sas.api import CatalogueState
-from plato_sas_airflow.batch import Resource
 from plato_sas_airflow.catalogues.client import StarCatalogueClient
 from plato_sas_airflow.catalogues.resource import DELETED, UNFINISHED, CatalogueRef, final_state, summary
-from plato_sas_airflow.watching import Log, Observer, Watcher, until_first
+from plato_sas_airflow.kube.resource import Resource
+from plato_sas_airflow.kube.watching import Log, Observer, Watcher, until_first
 
 
 class CatalogueObserver(Observer):

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook, KubernetesHook
 
-from plato_sas_airflow import applying
-from plato_sas_airflow.adoption import Action, RerunWish
-from plato_sas_airflow.batch import Batch, Resource
-from plato_sas_airflow.client import StarProcessingClient
-from plato_sas_airflow.connection import DEFAULT_CONNECTION
+from plato_sas_airflow.batches import applying
+from plato_sas_airflow.batches.adoption import Action, RerunWish
+from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.errors import BatchError
+from plato_sas_airflow.kube.client import StarProcessingClient
+from plato_sas_airflow.kube.resource import Resource
+from plato_sas_airflow.settings import DEFAULT_CONNECTION
 
 T = TypeVar("T")
 

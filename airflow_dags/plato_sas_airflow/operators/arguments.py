@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
-from plato_sas_airflow import values
-from plato_sas_airflow.checking import problems
 from plato_sas_airflow.errors import BatchError, listed
-from plato_sas_airflow.stars import stars_of
+from plato_sas_airflow.stars import values
+from plato_sas_airflow.stars.fields import problems
+from plato_sas_airflow.stars.star import stars_of
 
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 

@@ -9,18 +9,18 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from plato_sas_airflow.adoption import RerunWish
-from plato_sas_airflow.batch import Batch
-from plato_sas_airflow.connection import DEFAULT_CONNECTION
-from plato_sas_airflow.errors import BatchError
-from plato_sas_airflow.failing import as_airflow
+from plato_sas_airflow.batches.adoption import RerunWish
+from plato_sas_airflow.batches.batch import Batch
+from plato_sas_airflow.batches.results import BatchResult
+from plato_sas_airflow.batches.waiting import Waiting
+from plato_sas_airflow.errors import BatchError, as_airflow
 from plato_sas_airflow.links.star_processing import CampaignLink
 from plato_sas_airflow.operators.arguments import check, check_stars, namespace_of
 from plato_sas_airflow.operators.task import id_of, map_index_of, token_of
-from plato_sas_airflow.results import BatchResult
-from plato_sas_airflow.star_files import read_stars
-from plato_sas_airflow.stars import Star, stars_of
-from plato_sas_airflow.values import (
+from plato_sas_airflow.settings import DEFAULT_CONNECTION
+from plato_sas_airflow.stars.files import read_stars
+from plato_sas_airflow.stars.star import Star, stars_of
+from plato_sas_airflow.stars.values import (
     flag_of,
     fraction_of,
     integer_of,
@@ -30,7 +30,6 @@ from plato_sas_airflow.values import (
     slice_of,
     text_of,
 )
-from plato_sas_airflow.waiting import Waiting
 
 
 class StarsFailed(AirflowFailException):
@@ -259,8 +258,8 @@ class StarBatchOperator(BaseOperator):
 
     async def _process(self, batch: Batch, wish: RerunWish | None) -> BatchResult | None:
         """The result, or None where the trigger waits for it; can be cancelled by `on_kill`."""
+        from plato_sas_airflow.batches.processing import process_batch
         from plato_sas_airflow.hooks.star_processing import StarProcessingHook
-        from plato_sas_airflow.processing import process_batch
 
         current = asyncio.current_task()
         assert current is not None

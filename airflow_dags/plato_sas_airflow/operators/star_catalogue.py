@@ -10,7 +10,6 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas.api import CatalogueState
-from plato_sas_airflow.batch import Resource
 from plato_sas_airflow.catalogues.resource import (
     DELETED,
     UNFINISHED,
@@ -21,13 +20,13 @@ from plato_sas_airflow.catalogues.resource import (
     final_state,
     summary,
 )
-from plato_sas_airflow.connection import DEFAULT_CONNECTION
-from plato_sas_airflow.errors import BatchError
-from plato_sas_airflow.failing import as_airflow
+from plato_sas_airflow.errors import BatchError, as_airflow
+from plato_sas_airflow.kube.resource import Resource
 from plato_sas_airflow.links.star_processing import CampaignLink
 from plato_sas_airflow.operators.arguments import is_known, namespace_of
 from plato_sas_airflow.operators.task import token_of
-from plato_sas_airflow.values import decoded, names_of, optional_text, text_of
+from plato_sas_airflow.settings import DEFAULT_CONNECTION
+from plato_sas_airflow.stars.values import decoded, names_of, optional_text, text_of
 
 
 class StarCatalogueOperator(BaseOperator):

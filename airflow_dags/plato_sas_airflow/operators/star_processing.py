@@ -5,14 +5,14 @@ from typing import Any
 
 from airflow.sdk import BaseOperatorLink
 
-from plato_sas_airflow.batch import resource_name
+from plato_sas_airflow.batches.batch import resource_name
+from plato_sas_airflow.batches.results import BatchResult
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.links.star_processing import CampaignLink, ProductsLink
 from plato_sas_airflow.operators.arguments import check, namespace_of
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
-from plato_sas_airflow.results import BatchResult
-from plato_sas_airflow.stars import Star
-from plato_sas_airflow.values import inputs_of, text_of
+from plato_sas_airflow.stars.star import Star
+from plato_sas_airflow.stars.values import inputs_of, text_of
 
 _OF_A_BATCH = ("stars", "stars_file", "stars_column", "star_slice", "max_failed_fraction")
 

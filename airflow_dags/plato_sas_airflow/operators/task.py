@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from plato_sas_airflow.batch import batch_id
+from plato_sas_airflow.batches.batch import batch_id
 
 
 def map_index_of(task: Any) -> int:

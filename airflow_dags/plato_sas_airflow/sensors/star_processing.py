@@ -7,12 +7,12 @@ from typing import Any
 from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException
 
-from plato_sas_airflow.batch import resource_name
-from plato_sas_airflow.connection import DEFAULT_CONNECTION
+from plato_sas_airflow.batches.batch import resource_name
+from plato_sas_airflow.batches.goal import Goal, Reaching
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.operators.arguments import check, namespace_of
-from plato_sas_airflow.reaching import Goal, Reaching
-from plato_sas_airflow.values import optional_text
+from plato_sas_airflow.settings import DEFAULT_CONNECTION
+from plato_sas_airflow.stars.values import optional_text
 
 
 class StarProcessingSensor(BaseSensorOperator):

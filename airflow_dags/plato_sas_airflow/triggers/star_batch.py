@@ -10,10 +10,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
 
-from plato_sas_airflow.batch import Batch
+from plato_sas_airflow.batches.batch import Batch
+from plato_sas_airflow.batches.processing import cancel_or_tell, wait_for_batch
+from plato_sas_airflow.batches.waiting import Waiting
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
-from plato_sas_airflow.processing import cancel_or_tell, wait_for_batch
-from plato_sas_airflow.waiting import Waiting
 
 # Enough to ask Airflow for the task's state and to patch a thousand stars.
 _KILL_SECONDS = 180.0

@@ -6,10 +6,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from plato_sas_airflow.batch import Resource
+from plato_sas_airflow.batches.goal import Goal, Reaching
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
-from plato_sas_airflow.reaching import Goal, Reaching
-from plato_sas_airflow.watching import Observer, Watcher
+from plato_sas_airflow.kube.resource import Resource
+from plato_sas_airflow.kube.watching import Observer, Watcher
 
 
 class _StateObserver(Observer):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from plato_sas.api import Document
-from plato_sas.controller.catalogues.reconcile import Catalogues
 from plato_sas.controller.catalogues import reconcile as module
+from plato_sas.controller.catalogues.reconcile import Catalogues
 from plato_sas.controller.kube.client import ApiError
 from plato_sas.controller.kube.resources import CATALOGUE, EVENT, JOB, MODULE, PIPELINE, POD, Kind
 from plato_sas.controller.operator import Operator

@@ -7,8 +7,8 @@ from typing import Any
 from airflow.sdk import Param, TriggerRule, dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from plato_sas_airflow.batches.results import StarFailure
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
-from plato_sas_airflow.results import StarFailure
 
 log = logging.getLogger(__name__)
 

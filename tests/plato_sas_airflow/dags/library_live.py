@@ -10,7 +10,7 @@ from plato_sas_airflow.operators.star_batch import StarBatchOperator
 from plato_sas_airflow.operators.star_processing import StarProcessingOperator
 from plato_sas_airflow.sensors.star_processing import StarProcessingSensor
 from plato_sas_airflow.settings import Settings
-from plato_sas_airflow.stars import star_spec
+from plato_sas_airflow.stars.star import star_spec
 
 COMMON: dict[str, Any] = {
     "campaign": "{{ params.campaign }}",

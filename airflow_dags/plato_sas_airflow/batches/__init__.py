@@ -1,0 +1,1 @@
+"""A batch of stars, from its first request to its result."""

@@ -1,0 +1,100 @@
+"""Make the stars of a batch run, and cancel them."""
+
+from collections import Counter
+
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from plato_sas.api import DesiredState, StarState
+from plato_sas_airflow.batches.adoption import Action, RerunWish, Verdict, assess, pointer, to_apply, to_rerun
+from plato_sas_airflow.batches.batch import Batch
+from plato_sas_airflow.errors import ApplyError, listed
+from plato_sas_airflow.kube.client import StarProcessingClient, reason_of
+from plato_sas_airflow.kube.resource import BATCH_LABEL, CLAIM_ANNOTATION, Resource
+from plato_sas_airflow.kube.status import final_state
+
+_ATTEMPTS = 8
+
+
+async def apply_batch(client: StarProcessingClient, batch: Batch, wish: RerunWish | None = None) -> Counter[Action]:
+    """Create the batch's resources by server-side apply, or adopt or rerun those that exist (see `adoption`).
+
+    Every star is looked at before the first is applied. Gives how many were created, adopted and rerun.
+    Raises BatchError when a star is not valid, and ApplyError when one cannot be adopted (nothing was applied then)
+    or when the server refuses one (the others were applied).
+    """
+    wanted = batch.resources()
+    existing = await client.get_many(wanted, batch.namespace)
+    _raise_refused([assess(existing[name], body, batch, wish) for name, body in wanted.items()])
+
+    async def one(name: str) -> Verdict:
+        return await _create_or_adopt(client, wanted[name], existing.pop(name), batch, wish)
+
+    outcomes = await client.windowed(wanted, one)
+    _raise_refused(outcomes)
+    return Counter(outcome.action for outcome in outcomes)
+
+
+async def cancel_batch(client: StarProcessingClient, batch: Batch) -> int:
+    """Set `desiredState: Cancel` on the batch's stars that have not finished; gives how many that were.
+
+    A rejected star is among them: it would run when its pipeline is mended.
+    Only stars whose claim is still this batch's and this try's: what a later try or another batch has adopted in the
+    meantime is left alone, however late this comes.
+    """
+
+    def open_name(item: Resource) -> str | None:
+        return item["metadata"]["name"] if final_state(item) in (None, StarState.REJECTED) else None
+
+    found = await client.select(batch.namespace, f"{BATCH_LABEL}={batch.id}", open_name)
+    names = [name for name in found if name is not None]
+    return sum(await client.windowed(names, lambda name: _cancel(client, name, batch)))
+
+
+async def _cancel(client: StarProcessingClient, name: str, batch: Batch) -> bool:
+    """Whether the star was there, and still this batch's and this try's."""
+    claim = {"op": "test", "path": f"/metadata/annotations/{pointer(CLAIM_ANNOTATION)}", "value": batch.claim}
+    cancel = {"op": "add", "path": "/spec/desiredState", "value": DesiredState.CANCEL.value}
+    try:
+        await client.patch(name, batch.namespace, [claim, cancel])
+    except ApiException as error:
+        if error.status in (404, 422):
+            return False
+        raise
+    return True
+
+
+async def _create_or_adopt(
+    client: StarProcessingClient, wanted: Resource, found: Resource | None, batch: Batch, wish: RerunWish | None
+) -> Verdict:
+    """Do what `assess` says, again from the start whenever somebody else has changed the resource meanwhile.
+
+    A star that is to run again is changed first, and then adopted like any other that is under way.
+    """
+    name, rerun, problem = wanted["metadata"]["name"], None, "it is changed by others again and again"
+    for _ in range(_ATTEMPTS):
+        verdict = assess(found, wanted, batch, wish)
+        if verdict.action is Action.REFUSE:
+            return verdict
+        try:
+            if found is not None and verdict.action is Action.RERUN:
+                await client.patch(name, batch.namespace, to_rerun(wanted, found, verdict.rerun, wish))
+                rerun = verdict
+            else:
+                await client.apply(to_apply(wanted, found, wish))
+                return rerun or verdict
+        except ApiException as error:
+            absent = error.status == 404 and found is None  # the namespace, or the kind
+            patched = verdict.action is Action.RERUN and error.status == 422  # or a patch of what is there no more
+            if absent or (error.status in (400, 403, 422) and not patched):
+                return Verdict.refuse(f"StarProcessing {name} is refused: {reason_of(error)}")
+            if error.status not in (404, 409, 422):
+                raise
+            problem = reason_of(error)
+        found = await client.get(name, batch.namespace)
+    return Verdict.refuse(f"StarProcessing {name} could not be changed: {problem}", passing=True)
+
+
+def _raise_refused(verdicts: list[Verdict]) -> None:
+    refused = [verdict for verdict in verdicts if verdict.action is Action.REFUSE]
+    if refused:
+        raise ApplyError(listed([one.reason for one in refused]), passing=all(one.passing for one in refused))

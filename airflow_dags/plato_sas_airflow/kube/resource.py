@@ -1,0 +1,12 @@
+"""A resource as JSON, and what is written on one: labels and annotations."""
+
+from plato_sas.api import GROUP, Document
+
+BATCH_LABEL = f"{GROUP}/batch"
+STAR_LABEL = f"{GROUP}/star"
+CAMPAIGN_LABEL = f"{GROUP}/campaign"
+CLAIM_ANNOTATION = f"{GROUP}/claim"
+TASK_ANNOTATION = f"{GROUP}/airflow-task"
+RERUN_ANNOTATION = f"{GROUP}/airflow-rerun"
+
+Resource = Document

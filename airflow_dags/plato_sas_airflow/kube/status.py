@@ -1,0 +1,61 @@
+"""What the status of a resource, and of a StarProcessing above all, says for certain. Pure."""
+
+from plato_sas.api import StarState
+from plato_sas_airflow.kube.resource import Resource
+
+
+def final_state(resource: Resource) -> StarState | None:
+    """The final state of a resource, or None while it has none that belongs to its present spec.
+
+    It belongs to it when `status.observedGeneration` is the resource's generation, and the rerun that the spec asks
+    for was taken up. A star that is not accepted, and would run if it were, is `Rejected`, also where it ran before.
+    """
+    if not is_observed(resource):
+        return None
+    try:
+        state = StarState((resource.get("status") or {}).get("state", ""))
+    except ValueError:  # none yet, or one that a newer operator writes
+        return None
+    if state.ended and is_taken_up(resource):
+        return state
+    if state is StarState.REJECTED or condition(resource, "Accepted").get("status") == "False":
+        return StarState.REJECTED
+    return None
+
+
+def asked_rerun(resource: Resource) -> int:
+    """The rerun that the spec asks for, 0 for none."""
+    return int((resource["spec"].get("rerun") or {}).get("id", 0))
+
+
+def last_rerun(resource: Resource) -> int:
+    """The last rerun that was asked for or taken up; the next one has a higher number."""
+    return max(asked_rerun(resource), _taken_up(resource))
+
+
+def is_observed(resource: Resource) -> bool:
+    """The status was written for the present spec."""
+    return bool((resource.get("status") or {}).get("observedGeneration") == resource["metadata"].get("generation"))
+
+
+def is_taken_up(resource: Resource) -> bool:
+    """The rerun that the spec asks for, if any, was taken up."""
+    return asked_rerun(resource) <= _taken_up(resource)
+
+
+def _taken_up(resource: Resource) -> int:
+    return int((resource.get("status") or {}).get("rerun") or 0)
+
+
+def condition(resource: Resource, kind: str) -> dict[str, str]:
+    """A condition of the status, empty if there is none of that type."""
+    found = (resource.get("status") or {}).get("conditions") or []
+    return next((one for one in found if one.get("type") == kind), {})
+
+
+def step_state(resource: Resource, step: str) -> str | None:
+    """A step's state that belongs to the present spec, or None."""
+    if not (is_observed(resource) and is_taken_up(resource)):
+        return None
+    steps = (resource.get("status") or {}).get("steps") or []
+    return next((one.get("state") for one in steps if one.get("name") == step), None)

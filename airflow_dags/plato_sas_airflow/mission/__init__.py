@@ -1,0 +1,1 @@
+"""What the mission's DAGs do: forms, target lists, arrivals, reprocessing."""

@@ -1,0 +1,140 @@
+"""The rows of a target list in CSV, VOTable, FITS or ECSV. Pure: bytes in, rows out.
+
+The format is told by the content, not by the file's name: an object of a store need not have an extension.
+"""
+
+import csv
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from plato_sas_airflow.mission.targets.errors import TargetListError
+
+_FITS = b"SIMPLE  ="
+_ECSV = b"# %ECSV"
+_XML = (b"<?xml", b"<VOTABLE", b"<!--")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row. `number`: the line of a text file, or the number of the row, from 1. `problem`: it cannot be read."""
+
+    number: int
+    values: tuple[object, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The wanted columns of a list. `columns`: their names; one that the list does not have is not among them.
+
+    `unit`: what the rows' numbers count: `line` or `row`. A missing value is None.
+    """
+
+    unit: str
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+
+
+def read_table(content: bytes, name: str, required: str, optional: Sequence[str] = ()) -> Table:
+    """Some columns of a list. Raises TargetListError naming the file.
+
+    :param name: of the file, for messages.
+    :param required: a column that has to be there.
+    :param optional: columns that are taken if they are there.
+    """
+    begin = content[:4096].removeprefix(_BOM).lstrip()
+    if begin.startswith(_FITS):
+        return _with_astropy(content, "fits", "FITS", name, required, optional)
+    if begin.startswith(_XML):
+        return _with_astropy(content, "votable", "VOTable", name, required, optional)
+    if begin.startswith(_ECSV):
+        return _with_astropy(content, "ascii.ecsv", "ECSV", name, required, optional)
+    return _csv(content, name, required, optional)
+
+
+class _Lines:
+    """The lines of a text that are not empty and no comment; `number` is that of the one given last."""
+
+    def __init__(self, text: str) -> None:
+        self.number = 0
+        self._lines = text.splitlines(keepends=True)
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in enumerate(self._lines, 1):
+            self.number = number
+            if line.strip() and not line.startswith("#"):
+                yield line
+
+
+def _csv(content: bytes, name: str, required: str, optional: Sequence[str]) -> Table:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TargetListError(f"{name}: neither FITS, VOTable, ECSV nor UTF-8 text: {error}") from None
+    lines = _Lines(text)
+    reader = csv.reader(lines, skipinitialspace=True)
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+        columns = _columns(header, name, required, optional)
+        places = [header.index(own) for own in columns.values()]
+        rows = [_row(lines.number, cells, places, len(header)) for cells in reader]
+    except csv.Error as error:
+        raise TargetListError(f"{name}: line {lines.number}: {error}") from None
+    return Table("line", tuple(columns), rows)
+
+
+def _row(number: int, cells: list[str], places: list[int], width: int) -> Row:
+    if len(cells) != width:
+        return Row(number, problem=f"{len(cells)} cells, and the header has {width}")
+    return Row(number, tuple(cells[place].strip() or None for place in places))
+
+
+def _columns(header: Sequence[str], name: str, required: str, optional: Sequence[str]) -> dict[str, str]:
+    """The wanted columns, and what the list calls them: upper and lower case count only where they tell two apart."""
+    found = {}
+    for column in (required, *optional):
+        alike = [own for own in header if own.lower() == column.lower()]
+        same = [own for own in alike if own == column] or alike
+        if len(same) > 1:
+            raise TargetListError(f"{name}: the column {column!r} is there more than once")
+        if same:
+            found[column] = same[0]
+    if required not in found:
+        there = ", ".join(header[:20]) or "there is none"
+        raise TargetListError(f"{name}: no column {required!r}; its columns: {there}")
+    return found
+
+
+def _with_astropy(content: bytes, form: str, label: str, name: str, required: str, optional: Sequence[str]) -> Table:
+    try:
+        from astropy.table import Table as AstropyTable
+    except ImportError:
+        raise TargetListError(f"{name}: {label} needs astropy, which is not installed") from None
+    # Where there are several tables, the first one is the list.
+    options: dict[str, Any] = {"votable": {"table_id": 0, "use_names_over_ids": True}}.get(form, {})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = AstropyTable.read(BytesIO(content), format=form, **options)
+    except Exception as error:  # astropy's parsers tell of a damaged file in many ways
+        raise TargetListError(f"{name}: not readable as {label}: {type(error).__name__}: {error}") from None
+    columns = _columns(list(table.colnames), name, required, optional)
+    wrong = [own for own in columns.values() if table[own].ndim != 1]
+    if wrong:
+        raise TargetListError(f"{name}: the column {wrong[0]!r} has more than one value in a row")
+    values = [[_plain(value) for value in table[own].tolist()] for own in columns.values()]
+    rows = [Row(number, cells) for number, cells in enumerate(zip(*values, strict=True), 1)]
+    return Table("row", tuple(columns), rows)
+
+
+def _plain(value: object) -> object:
+    """Text for bytes and without blanks at its ends; None for nothing."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", errors="replace")
+    if isinstance(value, str):
+        return value.strip() or None
+    return None if value is None or value != value else value  # a NaN is unlike itself
