@@ -16,7 +16,7 @@ import pytest_asyncio
 from e2e.chaos.proxy import Answer, Cut, FaultProxy, Strike
 from e2e.chaos.requests import Request
 from e2e.endpoint import Endpoint, endpoint
-from plato_sas_airflow.batches.adoption import Action, RerunWish
+from plato_sas_airflow.batches.adoption import Action, RerunRequest
 from plato_sas_airflow.batches.applying import apply_batch, cancel_batch
 from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.batches.following import BatchFollower
@@ -146,7 +146,7 @@ async def test_refusals_are_waited_out_and_nothing_is_done_twice(
         for name in sorted(cluster.names())[:5]:
             cluster.set_state(name, "Succeeded")
         again = make_batch(*(f"KIC{number}" for number in range(9)), try_number=2)
-        await apply_batch(client, again, RerunWish("batch-a/0"))
+        await apply_batch(client, again, RerunRequest("batch-a/0"))
         reruns = [cluster.get(name)["spec"].get("rerun", {}).get("id", 0) for name in sorted(cluster.names())]
         assert reruns == [1] * 5 + [0] * 4
         await cancel_batch(client, again)

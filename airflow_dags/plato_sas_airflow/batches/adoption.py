@@ -29,7 +29,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class RerunWish:
+class RerunRequest:
     """Stars are to run again although they have succeeded.
 
     `token`: each star is rerun once for it; a retry of the task has the same one, a cleared task a new one.
@@ -61,7 +61,7 @@ class Verdict:
 _FAILED_STEPS = Verdict(Action.RERUN, {"failed": True})
 
 
-def assess(existing: Resource | None, wanted: Resource, batch: Batch, wish: RerunWish | None = None) -> Verdict:
+def assess(existing: Resource | None, wanted: Resource, batch: Batch, wish: RerunRequest | None = None) -> Verdict:
     """What to do with `existing`, the resource of the name that `wanted` has.
 
     | what is there | with the same work | with other work |
@@ -126,7 +126,7 @@ def same_work(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all((one.get(key) or None) == (other.get(key) or None) for key in _WORK)
 
 
-def to_apply(wanted: Resource, existing: Resource | None, wish: RerunWish | None) -> Resource:
+def to_apply(wanted: Resource, existing: Resource | None, wish: RerunRequest | None) -> Resource:
     """What to apply: onto `existing`, which has the same work, only if it is still what was read.
 
     A user's suspension is left as it is, and so is the rerun that is there, which may not be taken away.
@@ -144,7 +144,7 @@ def to_apply(wanted: Resource, existing: Resource | None, wish: RerunWish | None
 
 
 def to_rerun(
-    wanted: Resource, existing: Resource, rerun: Mapping[str, Any], wish: RerunWish | None
+    wanted: Resource, existing: Resource, rerun: Mapping[str, Any], wish: RerunRequest | None
 ) -> list[dict[str, Any]]:
     """A JSON patch that gives `existing` the wanted work and a new rerun, in one go.
 

@@ -5,7 +5,7 @@ from collections import Counter
 from kubernetes_asyncio.client.exceptions import ApiException
 
 from plato_sas.api import DesiredState, StarState
-from plato_sas_airflow.batches.adoption import Action, RerunWish, Verdict, assess, pointer, to_apply, to_rerun
+from plato_sas_airflow.batches.adoption import Action, RerunRequest, Verdict, assess, pointer, to_apply, to_rerun
 from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.errors import ApplyError, listed
 from plato_sas_airflow.kube.client import StarProcessingClient, reason_of
@@ -15,7 +15,7 @@ from plato_sas_airflow.kube.status import final_state
 _ATTEMPTS = 8
 
 
-async def apply_batch(client: StarProcessingClient, batch: Batch, wish: RerunWish | None = None) -> Counter[Action]:
+async def apply_batch(client: StarProcessingClient, batch: Batch, wish: RerunRequest | None = None) -> Counter[Action]:
     """Create the batch's resources by server-side apply, or adopt or rerun those that exist (see `adoption`).
 
     Every star is looked at before the first is applied. Gives how many were created, adopted and rerun.
@@ -64,7 +64,7 @@ async def _cancel(client: StarProcessingClient, name: str, batch: Batch) -> bool
 
 
 async def _create_or_adopt(
-    client: StarProcessingClient, wanted: Resource, found: Resource | None, batch: Batch, wish: RerunWish | None
+    client: StarProcessingClient, wanted: Resource, found: Resource | None, batch: Batch, wish: RerunRequest | None
 ) -> Verdict:
     """Do what `assess` says, again from the start whenever somebody else has changed the resource meanwhile.
 

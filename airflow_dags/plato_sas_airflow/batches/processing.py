@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 
-from plato_sas_airflow.batches.adoption import RerunWish
+from plato_sas_airflow.batches.adoption import RerunRequest
 from plato_sas_airflow.batches.applying import apply_batch, cancel_batch
 from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.batches.failed_stars import write_failed_stars
@@ -21,7 +21,7 @@ from plato_sas_airflow.kube.watching import Log
 async def process_batch(
     client: StarProcessingClient,
     batch: Batch,
-    wish: RerunWish | None,
+    wish: RerunRequest | None,
     waiting: Waiting,
     log: Log,
     seconds: float | None,
@@ -42,7 +42,7 @@ async def process_batch(
         raise
 
 
-async def _apply(client: StarProcessingClient, batch: Batch, wish: RerunWish | None, log: Log) -> None:
+async def _apply(client: StarProcessingClient, batch: Batch, wish: RerunRequest | None, log: Log) -> None:
     began = time.monotonic()
     log.info(
         "Batch %s: %d stars of campaign %s through %s in namespace %s",

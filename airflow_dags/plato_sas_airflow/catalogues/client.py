@@ -16,7 +16,7 @@ class StarCatalogueClient(StarProcessingClient):
 
     plural = PLURAL
 
-    async def have(self, wanted: WantedCatalogue) -> Resource:
+    async def ensure(self, wanted: WantedCatalogue) -> Resource:
         """Create the catalogue, or have it made again; gives the resource as it then is.
 
         Raises BatchError when it cannot be adopted, and ApplyError when the server refuses it.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook, KubernetesHook
 
 from plato_sas_airflow.batches import applying
-from plato_sas_airflow.batches.adoption import Action, RerunWish
+from plato_sas_airflow.batches.adoption import Action, RerunRequest
 from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.kube.client import StarProcessingClient
@@ -65,7 +65,7 @@ class StarProcessingHook(AsyncKubernetesHook):
         """The resources that a label selector matches."""
         return self.run(lambda client: client.select(namespace, selector, lambda item: item))
 
-    def apply_batch(self, batch: Batch, wish: RerunWish | None = None) -> Counter[Action]:
+    def apply_batch(self, batch: Batch, wish: RerunRequest | None = None) -> Counter[Action]:
         """Create, adopt or rerun the batch's resources; see `applying.apply_batch`."""
         return self.run(lambda client: applying.apply_batch(client, batch, wish))
 

@@ -125,7 +125,7 @@ class Watcher:
                     await self.look()
                 events = await self._watch()
             except Exception as error:
-                await self._bear(error, backoff)
+                await self._handle(error, backoff)
             else:
                 self._healthy_at = self._clock()
                 if events or self._healthy_at - began > _HASTY_SECONDS:
@@ -133,7 +133,7 @@ class Watcher:
                 else:  # a stream that ends as soon as it begins
                     await backoff.wait()
 
-    async def _bear(self, error: Exception, backoff: Backoff) -> None:
+    async def _handle(self, error: Exception, backoff: Backoff) -> None:
         """Wait before the next try, or raise the error where that would not help."""
         if isinstance(error, ApiException) and error.status == 410:
             self._log.info("The API server does not remember so far back: listing anew")

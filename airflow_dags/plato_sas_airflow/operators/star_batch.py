@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
-from plato_sas_airflow.batches.adoption import RerunWish
+from plato_sas_airflow.batches.adoption import RerunRequest
 from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.batches.results import BatchResult
 from plato_sas_airflow.batches.waiting import Waiting
@@ -245,18 +245,18 @@ class StarBatchOperator(BaseOperator):
             origin=f"{task.dag_id}/{task.run_id}/{task.task_id}" + (f"/{map_index}" if map_index >= 0 else ""),
         )
 
-    def rerun_wish(self, context: Context) -> RerunWish | None:
+    def rerun_wish(self, context: Context) -> RerunRequest | None:
         """What is to run again."""
         steps = names_of("rerun_from", self.rerun_from)
         if not steps and not flag_of("rerun", self.rerun):
             return None
-        return RerunWish(token_of(context["ti"], self.retries), tuple(steps))
+        return RerunRequest(token_of(context["ti"], self.retries), tuple(steps))
 
     def _waiting(self) -> Waiting:
         path = optional_text("failed_stars_path", self.failed_stars_path)
         return Waiting(self.report_seconds, self.rejected_after.total_seconds(), path)
 
-    async def _process(self, batch: Batch, wish: RerunWish | None) -> BatchResult | None:
+    async def _process(self, batch: Batch, wish: RerunRequest | None) -> BatchResult | None:
         """The result, or None where the trigger waits for it; can be cancelled by `on_kill`."""
         from plato_sas_airflow.batches.processing import process_batch
         from plato_sas_airflow.hooks.star_processing import StarProcessingHook

@@ -168,7 +168,7 @@ class StarCatalogueOperator(BaseOperator):
         from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 
         async with StarProcessingHook(self.kubernetes_conn_id).get_conn() as connection:
-            return await StarCatalogueClient(connection).have(wanted)
+            return await StarCatalogueClient(connection).ensure(wanted)
 
     async def _wait(self, catalogue: CatalogueRef, deadline: float | None, rejected_seconds: float) -> dict[str, Any]:
         from plato_sas_airflow.catalogues.waiting import wait_for_catalogue

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from plato_sas_airflow.batches.adoption import Action, RerunWish, Verdict, assess, to_apply, to_rerun
+from plato_sas_airflow.batches.adoption import Action, RerunRequest, Verdict, assess, to_apply, to_rerun
 from plato_sas_airflow.kube.resource import RERUN_ANNOTATION, Resource
 from tests.plato_sas_airflow.resources import BATCH, changed, resource
 
 WANTED = BATCH.resources()["kic1-q1"]
 OTHERS = {"plato-sas.io/batch": "other"}
 OTHER_WORK: dict[str, Any] = {"parameters": {"msap1": {"x": 1}}}
-WISH = RerunWish("b/0")
-FROM = RerunWish("b/0", ("msap3-03",))
+WISH = RerunRequest("b/0")
+FROM = RerunRequest("b/0", ("msap3-03",))
 DONE_FOR_WISH = {RERUN_ANNOTATION: "b/0"}
 REFUSED_NOW = {"conditions": [{"type": "Accepted", "status": "False", "reason": "RevisionLost"}]}
 
@@ -71,7 +71,7 @@ def test_without_a_wish_only_what_is_not_done_runs(existing: Resource | None, ac
         (changed(resource(state="Succeeded"), **OTHER_WORK), None, {}),
     ],
 )
-def test_how_a_star_runs_again(existing: Resource, wish: RerunWish | None, rerun: dict[str, Any]) -> None:
+def test_how_a_star_runs_again(existing: Resource, wish: RerunRequest | None, rerun: dict[str, Any]) -> None:
     assert assess(existing, WANTED, BATCH, wish) == Verdict(Action.RERUN, rerun)
 
 
@@ -88,11 +88,11 @@ def test_a_wish_is_granted_once_and_not_again_when_airflow_retries() -> None:
     assert assess(now, WANTED, BATCH, WISH) == Verdict(Action.ADOPT), "it is under way"
     now["status"] = {**existing["status"], "rerun": 1}
     assert assess(now, WANTED, BATCH, WISH) == Verdict(Action.ADOPT)
-    assert assess(now, WANTED, BATCH, RerunWish("b/2")) == Verdict(Action.RERUN)
+    assert assess(now, WANTED, BATCH, RerunRequest("b/2")) == Verdict(Action.RERUN)
 
 
 @pytest.mark.parametrize(("wish", "action"), [(WISH, Action.ADOPT), (FROM, Action.REFUSE)])
-def test_another_tasks_star_that_is_under_way_is_not_disturbed(wish: RerunWish, action: Action) -> None:
+def test_another_tasks_star_that_is_under_way_is_not_disturbed(wish: RerunRequest, action: Action) -> None:
     assert assess(others(resource(state="Running")), WANTED, BATCH, wish).action is action
 
 

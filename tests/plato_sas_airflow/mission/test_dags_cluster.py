@@ -81,10 +81,10 @@ async def test_a_catalogue_is_made_once_for_a_task_and_again_for_the_next(
 
     async with StarProcessingHook(connection).get_conn() as opened:
         client = StarCatalogueClient(opened)
-        first = await client.have(want("t/0"))
-        assert (await client.have(want("t/0")))["metadata"]["generation"] == first["metadata"]["generation"]
+        first = await client.ensure(want("t/0"))
+        assert (await client.ensure(want("t/0")))["metadata"]["generation"] == first["metadata"]["generation"]
         catalogues.set_state("q5-sas-demo", "Succeeded")
-        again = await client.have(want("t/1"))
+        again = await client.ensure(want("t/1"))
         assert again["metadata"]["uid"] == first["metadata"]["uid"]
         assert again["spec"]["rerun"] == {"id": 1}
 
@@ -96,7 +96,7 @@ async def test_a_catalogue_is_followed_to_its_end(
     made = wanted()
     log = Listening()
     async with StarProcessingHook(connection).get_conn() as opened:
-        resource = await StarCatalogueClient(opened).have(
+        resource = await StarCatalogueClient(opened).ensure(
             type(made)(made.name, cluster.namespace, made.spec, made.token, made.origin)
         )
         deadline = time.time() + (3 if end == "Unfinished" else 60)

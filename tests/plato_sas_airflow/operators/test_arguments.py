@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from plato_sas_airflow.batches.adoption import RerunWish
+from plato_sas_airflow.batches.adoption import RerunRequest
 from plato_sas_airflow.batches.results import BatchResult
 from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.operators.star_batch import StarBatchOperator
@@ -139,7 +139,7 @@ def test_a_wish_is_new_after_a_clear_and_the_same_for_retries() -> None:
     """Airflow adds the tries before to `max_tries` when a task is cleared."""
     made = operator(rerun="true", rerun_from='["msap1"]', retries=2)
 
-    def wish(try_number: int, max_tries: int) -> RerunWish:
+    def wish(try_number: int, max_tries: int) -> RerunRequest:
         context: Any = {"ti": Task(try_number=try_number, max_tries=max_tries)}
         found = made.rerun_wish(context)
         assert found is not None
