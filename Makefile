@@ -30,12 +30,12 @@ check: lint unit ## What to run before a commit: lint and unit
 
 .PHONY: test
 test: $(if $(ARGS),,lint docs) platform schemas ## Bring the platform up, then pass every test (ARGS="-k rerun" chooses)
-	$(PYTHON) -m e2e.toolchain kwok # ahead of the test that has limited time
+	$(PYTHON) -m e2e.setup.toolchain kwok # ahead of the test that has limited time
 	$(PYTHON) -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: e2e
 e2e: platform ## Bring the platform up, then pass the end-to-end tests (ARGS="-k rerun" chooses)
-	$(PYTHON) -m e2e.toolchain kwok
+	$(PYTHON) -m e2e.setup.toolchain kwok
 	$(PYTHON) -m pytest e2e/tests -n $(WORKERS) $(ARGS)
 
 .PHONY: kind-smoke
@@ -48,7 +48,7 @@ chaos: platform ## Inject every fault and judge what becomes of the stars (about
 
 .PHONY: bench
 bench: platform ## Measure speed and scale, then write docs/benchmarks.md (about two hours)
-	$(PYTHON) -m e2e.toolchain kwok
+	$(PYTHON) -m e2e.setup.toolchain kwok
 	status=0; $(PYTHON) -m e2e.bench || status=$$?; $(PYTHON) -m e2e.bench report; exit $$status
 
 .PHONY: setup
@@ -56,7 +56,7 @@ setup: venv ## Install system packages and the Python side
 
 .PHONY: prerequisites
 prerequisites:
-	python3 -m e2e.prerequisites
+	python3 -m e2e.setup.prerequisites
 
 # A system package makes venvs work, so those come first.
 $(UV): | prerequisites
@@ -69,7 +69,7 @@ venv: prerequisites $(UV)
 
 .PHONY: cluster
 cluster: setup ## Bring the test platform up (CLUSTER=kind|local forces one)
-	$(PYTHON) -m e2e.toolchain
+	$(PYTHON) -m e2e.setup.toolchain
 	$(PYTHON) -m e2e.cluster up
 
 .PHONY: images
@@ -87,7 +87,7 @@ platform:
 
 .PHONY: schemas
 schemas:
-	$(PYTHON) -m e2e.schemas
+	$(PYTHON) -m e2e.setup.schemas
 
 .PHONY: status
 status: ## Show what runs
@@ -126,8 +126,8 @@ format: venv ## Format the Python code
 .PHONY: generate
 generate: venv ## Generate crds/ from the models and manifests/base from the chart
 	$(PYTHON) -m plato_sas.api.crd crds
-	$(PYTHON) -m e2e.toolchain helm
-	$(PYTHON) -m e2e.manifests
+	$(PYTHON) -m e2e.setup.toolchain helm
+	$(PYTHON) -m e2e.setup.manifests
 
 .PHONY: docs
 docs: venv ## Build the documents as a site in .local/site

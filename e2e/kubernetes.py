@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from e2e.layout import BIN, KUBECONFIG
+from e2e.processes.command import CommandFailed
 from plato_sas.api import Document
-
-
-class CommandFailed(Exception):
-    """A command ended with another code than 0; the message is the command's own."""
 
 
 def run(program: str, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
@@ -23,7 +20,7 @@ def run(program: str, *arguments: str, stdin: str | None = None, timeout: float 
             command, input=stdin, capture_output=True, text=True, timeout=timeout, env=environment, check=False
         )
     except FileNotFoundError:
-        raise CommandFailed(f"{command[0]} is missing; make it with `python -m e2e.toolchain`") from None
+        raise CommandFailed(f"{command[0]} is missing: make cluster") from None
     except subprocess.TimeoutExpired:
         raise CommandFailed(f"{program} {' '.join(arguments[:4])}: did not end within {timeout:.0f} s") from None
     if done.returncode != 0:

@@ -6,8 +6,8 @@ scheduler's and the triggerer's log servers off the machine's outer addresses, a
 """
 
 from e2e.airflow.api import AirflowApi, AirflowApiError, RunResult
-from e2e.airflow.processes import ProcessError
 from e2e.airflow.service import AirflowService, AirflowServiceError
+from e2e.processes.daemon import ProcessError
 
 __all__ = [
     "AirflowApi",

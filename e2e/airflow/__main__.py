@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from e2e.airflow.api import AirflowApiError
-from e2e.airflow.processes import ProcessError
 from e2e.airflow.service import AirflowService, AirflowServiceError
 from e2e.airflow.settings import Home
+from e2e.processes.daemon import ProcessError
 
 
 def _up(_options: argparse.Namespace) -> int:

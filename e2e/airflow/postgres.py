@@ -20,9 +20,9 @@ from typing import Any
 
 import psycopg2
 
-from e2e.airflow.processes import ProcessError
-from e2e.airflow.settings import HOST, free_port
-from e2e.prerequisites import postgres_programs
+from e2e.processes.daemon import ProcessError
+from e2e.processes.ports import HOST, free_port
+from e2e.setup.prerequisites import postgres_programs
 
 _PREFIX = "plato-sas-postgres-"
 _USER = "postgres"  # of the machine, made by Debian's package; the server's own administrator has the name, too

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from e2e.airflow.api import AirflowApi, AirflowApiError, timestamp
-from e2e.airflow.processes import Daemon, resident_bytes, stop
-from e2e.airflow.settings import HOST, PREFERRED_PORT, USER, VENV_BIN, Home, code_digest, free_port
-from e2e.locking import LockTimeout, exclusive
+from e2e.airflow.settings import PREFERRED_PORT, USER, VENV_BIN, Home, code_digest
+from e2e.processes.daemon import Daemon, resident_bytes, stop
+from e2e.processes.locking import LockTimeout, exclusive
+from e2e.processes.ports import HOST, free_port
 from e2e.progress import phase
 
 QUARTER_DAG = "plato_sas_quarter"

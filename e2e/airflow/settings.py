@@ -6,7 +6,6 @@ import io
 import json
 import os
 import secrets
-import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from e2e.cluster.storage import NAMESPACE
 from e2e.layout import KUBECONFIG, LOCAL, REPOSITORY, VOLUMES
+from e2e.processes.ports import HOST
 
 HOME = LOCAL / "airflow"
 VENV_BIN = LOCAL / "venv" / "bin"
@@ -21,7 +21,6 @@ DAGS = REPOSITORY / "airflow_dags" / "dags"
 CONNECTION = "plato_sas_kubernetes"
 USER = "admin"
 PREFERRED_PORT = 8080
-HOST = "127.0.0.1"
 # One process writes to SQLite at a time; on a busy machine the others wait longer than the usual 5 s.
 _LOCKED_SECONDS = 60
 
@@ -189,19 +188,6 @@ def code_digest() -> str:
         for path in sorted((REPOSITORY / package).rglob("*.py")):
             digest.update(f"{path.relative_to(REPOSITORY)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def free_port(preferred: int) -> int:
-    """`preferred` if nothing listens there on the loopback address, else a free one."""
-    for candidate in (preferred, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((HOST, candidate))
-            except OSError:
-                continue
-            return int(listener.getsockname()[1])
-    raise OSError(f"no free port on {HOST}")
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from e2e.bench import airflow, burst, containers, fused, latency, memory, options, perstep, quarter, result, scale
-from e2e.bench.machine import machine, versions
-from e2e.bench.site import BenchError
+from e2e.bench.cases import airflow, burst, containers, fused, latency, memory, perstep, quarter, scale
+from e2e.bench.measure import options
+from e2e.bench.measure.machine import machine, versions
+from e2e.bench.measure.site import BenchError
+from e2e.bench.report import result
 from e2e.cluster.errors import ClusterError
-from e2e.kubernetes import CommandFailed
-from e2e.toolchain import ToolchainError
+from e2e.processes.command import CommandFailed
+from e2e.setup.toolchain import ToolchainError
 
 BENCHMARKS: dict[str, Callable[[options.Options], result.Result]] = {
     "containers": containers.run,
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report() -> int:
-    from e2e.bench import report  # matplotlib takes a second to import
+    from e2e.bench.report import report  # matplotlib takes a second to import
 
     try:
         for file in report.write():

@@ -12,7 +12,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from e2e.prerequisites import SEARCH_PATH
+from e2e.setup.prerequisites import SEARCH_PATH
 
 _OPTIONS = (
     "--headless=new",

@@ -9,8 +9,8 @@ from e2e.chaos.faults import FAULTS
 from e2e.chaos.report import Row, read_full, text, write_document
 from e2e.chaos.suite import run
 from e2e.cluster import ClusterError
-from e2e.kubernetes import CommandFailed
 from e2e.layout import REPOSITORY
+from e2e.processes.command import CommandFailed
 from e2e.progress import phase
 
 _DOCUMENT = REPOSITORY / "docs" / "chaos.md"

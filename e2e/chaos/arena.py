@@ -17,10 +17,11 @@ from e2e.cluster import LocalCluster, Provider, connect, ensure_storage
 from e2e.cluster.leftovers import mounts_under
 from e2e.cluster.storage import OWNER, default_folders
 from e2e.endpoint import Endpoint, endpoint
-from e2e.install.catalogue import pinned
-from e2e.kubernetes import CommandFailed, apply, kubectl, run
+from e2e.install.modules import pinned
+from e2e.kubernetes import apply, kubectl, run
 from e2e.layout import CLUSTER, LOCAL, REPOSITORY
-from e2e.prerequisites import SEARCH_PATH
+from e2e.processes.command import CommandFailed
+from e2e.setup.prerequisites import SEARCH_PATH
 
 NAMESPACE = "plato-chaos"
 STATE = LOCAL / "chaos"

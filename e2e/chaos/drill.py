@@ -19,8 +19,9 @@ from e2e.chaos.recorder import Recorder
 from e2e.chaos.tree import TreeWatch, folders
 from e2e.chaos.workload import Star
 from e2e.cluster import ClusterError, LocalCluster
-from e2e.kubernetes import CommandFailed, apply, kubectl
-from e2e.processes import arguments, pids, pod_of
+from e2e.kubernetes import apply, kubectl
+from e2e.processes.command import CommandFailed
+from e2e.processes.record import arguments, pids, pod_of
 from plato_sas.api import Document
 
 T = TypeVar("T")

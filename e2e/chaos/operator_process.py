@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from e2e.cluster.storage import OWNER
+from e2e.processes.ports import free_port
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 15
@@ -45,13 +45,6 @@ class Surrounding:
     products: Path
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class OperatorProcess:

@@ -13,7 +13,7 @@ from e2e.chaos.operator_process import OperatorNotReady
 from e2e.chaos.report import Row, write_json
 from e2e.chaos.workload import Star
 from e2e.cluster import ClusterError
-from e2e.kubernetes import CommandFailed
+from e2e.processes.command import CommandFailed
 from e2e.progress import phase
 
 _OBSERVE_SECONDS = 60

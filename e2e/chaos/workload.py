@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from e2e.chaos.judge import PUBLISHED, Truth
-from e2e.install.catalogue import pinned
+from e2e.install.modules import pinned
 from plato_sas.api import Document
 
 Parameters = Mapping[str, Mapping[str, str | int]]

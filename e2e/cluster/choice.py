@@ -8,7 +8,7 @@ from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind.provider import KindCluster
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.provider import Provider
-from e2e.prerequisites import PrerequisiteError, chosen_provider
+from e2e.setup.prerequisites import PrerequisiteError, chosen_provider
 
 _RECORD = layout.STATE / "provider"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from e2e.cluster.errors import ClusterError
-from e2e.prerequisites import SEARCH_PATH
+from e2e.setup.prerequisites import SEARCH_PATH
 
 
 class Runner(Protocol):
@@ -33,7 +33,7 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise ClusterError(f"{command[0]}: not found; run python -m e2e.prerequisites and e2e.toolchain") from error
+        raise ClusterError(f"{command[0]}: not found; run make cluster") from error
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"{shown}: did not end within {timeout:.0f} s") from error
     if done.returncode != 0:

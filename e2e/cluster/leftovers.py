@@ -14,10 +14,10 @@ from pathlib import Path
 from e2e.cluster import settings as names
 from e2e.cluster.commands import Runner
 from e2e.cluster.errors import ClusterError
-from e2e.cluster.processes import end
 from e2e.cluster.settings import Settings
 from e2e.cluster.waiting import wait_until
-from e2e.processes import ProcessRecord, arguments, observe, pids
+from e2e.processes.record import ProcessRecord, arguments, observe, pids
+from e2e.processes.table import end
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _SHARED_FOLDERS = (

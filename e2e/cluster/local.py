@@ -22,14 +22,14 @@ from e2e.cluster.components import Component, components
 from e2e.cluster.errors import ClusterError, ComponentEnded
 from e2e.cluster.images import load, on_node
 from e2e.cluster.probes import node_ready
-from e2e.cluster.processes import ProcessTable, end, find
 from e2e.cluster.provider import ClusterStatus, ComponentStatus
 from e2e.cluster.settings import Settings
 from e2e.cluster.storage import ensure_storage, storage_template
 from e2e.cluster.waiting import exclusive_change, tail, wait_until
-from e2e.prerequisites import SEARCH_PATH
-from e2e.processes import boot_id
+from e2e.processes.record import boot_id
+from e2e.processes.table import ProcessTable, end, find
 from e2e.progress import phase
+from e2e.setup.prerequisites import SEARCH_PATH
 
 _READY_TIMEOUT = 90
 _HUNG_TIMEOUT = 10
@@ -249,9 +249,7 @@ class LocalCluster:
         missing = [c.command[0] for c in self._components.values() if not shutil.which(c.command[0], path=SEARCH_PATH)]
         missing += [] if (self.settings.binaries / "pause").exists() else ["pause"]
         if missing:
-            raise ClusterError(
-                f"missing: {', '.join(missing)}; run: python -m e2e.prerequisites && python -m e2e.toolchain"
-            )
+            raise ClusterError(f"missing: {', '.join(missing)}; run make cluster")
 
     def _make_way(self, replace: bool) -> None:
         """Take away what another checkout left behind. Raises ClusterError if its cluster is in use."""

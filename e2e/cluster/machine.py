@@ -7,7 +7,7 @@ from pathlib import Path
 from e2e.cluster import sysctls
 from e2e.cluster.commands import Runner
 from e2e.cluster.settings import Settings
-from e2e.processes import boot_id
+from e2e.processes.record import boot_id
 
 _ADDRESS_LABEL = "lo:plato-sas"
 # The CNI plugin and kube-proxy set them.

@@ -16,7 +16,7 @@ def cni_folder() -> Path:
     for folder in _CNI_FOLDERS:
         if (folder / "ptp").exists():
             return folder
-    raise ClusterError(f"no CNI plugins in {' or '.join(map(str, _CNI_FOLDERS))}; run python -m e2e.prerequisites")
+    raise ClusterError(f"no CNI plugins in {' or '.join(map(str, _CNI_FOLDERS))}; run make setup")
 
 
 def containerd(settings: Settings, cni: Path) -> str:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from e2e.processes import boot_id
+from e2e.processes.record import boot_id
 
 NOTE = "machine.json"
 # The kubelet sets them wherever it runs (kuberuntime and container manager).

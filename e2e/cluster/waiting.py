@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.cluster.errors import ClusterError
-from e2e.locking import LockTimeout, exclusive
+from e2e.processes.locking import LockTimeout, exclusive
 
 _POLL_SECONDS = 0.05
 _LOCK_SECONDS = 600

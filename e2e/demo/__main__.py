@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from e2e.airflow.api import AirflowApi, AirflowApiError, RunResult
-from e2e.airflow.processes import ProcessError
 from e2e.airflow.service import QUARTER_DAG, AirflowService, AirflowServiceError
 from e2e.cluster.storage import NAMESPACE
 from e2e.demo import inputs, results
 from e2e.demo.progress import StarProgress, processings
 from e2e.install.release import install
-from e2e.kubernetes import CommandFailed, kubectl
+from e2e.kubernetes import kubectl
 from e2e.layout import KUBECONFIG, LOCAL, VOLUMES
+from e2e.processes.command import CommandFailed
+from e2e.processes.daemon import ProcessError
 from e2e.progress import phase
 
 CAMPAIGN = "demo"

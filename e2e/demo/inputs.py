@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e2e.install.catalogue import digest, pinned
-from e2e.kubernetes import CommandFailed, apply, get, kubectl
+from e2e.install.modules import digest, pinned
+from e2e.kubernetes import apply, get, kubectl
 from e2e.layout import VOLUMES
+from e2e.processes.command import CommandFailed
 from e2e.progress import phase
 
 KEPLER_STARS = ("kic-6603624", "kic-3733735", "kic-8006161", "kic-10644253")

@@ -8,10 +8,10 @@ import sys
 from e2e.images import index
 from e2e.images.buildah import unmount_below
 from e2e.images.builder import Builder, exclusive_build
-from e2e.images.catalogue import Image, find
 from e2e.images.engine import choose
-from e2e.images.process import CommandFailed
+from e2e.images.sources import Image, find
 from e2e.layout import LOCAL, REPOSITORY
+from e2e.processes.command import CommandFailed
 
 FOLDER = LOCAL / "images"
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.images import index
-from e2e.images.catalogue import Image, fingerprints, with_bases
 from e2e.images.engine import Engine
-from e2e.images.process import CommandFailed, stop_all
-from e2e.locking import LockTimeout, exclusive
+from e2e.images.sources import Image, fingerprints, with_bases
+from e2e.processes.command import CommandFailed, stop_all
+from e2e.processes.locking import LockTimeout, exclusive
 
 _LOCK_TIMEOUT = 3600.0
 

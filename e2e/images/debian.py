@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from e2e.images.process import run_logged
+from e2e.processes.command import run_logged
 
 _SUITE = "bookworm"
 # As in the official slim image: no manuals, translations or documentation, but the licences.

@@ -3,9 +3,9 @@
 import tarfile
 from pathlib import Path
 
-from e2e.images.catalogue import DEBIAN, Image
 from e2e.images.docker_archive import convert
-from e2e.images.process import CommandFailed, run_logged, run_text
+from e2e.images.sources import DEBIAN, Image
+from e2e.processes.command import CommandFailed, run_logged, run_text
 
 _BUILD_TIMEOUT = 1800.0
 _SAVE_TIMEOUT = 600.0

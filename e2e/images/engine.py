@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Protocol
 
 from e2e.images.buildah import Buildah, missing_programs
-from e2e.images.catalogue import Image
 from e2e.images.docker import Docker
-from e2e.prerequisites import docker_answers
+from e2e.images.sources import Image
+from e2e.setup.prerequisites import docker_answers
 
 LABEL = "io.plato-sas.source"
 

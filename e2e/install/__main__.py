@@ -5,7 +5,7 @@ import sys
 
 from e2e.cluster.storage import NAMESPACE
 from e2e.install.release import install, uninstall
-from e2e.kubernetes import CommandFailed
+from e2e.processes.command import CommandFailed
 from e2e.progress import phase
 
 

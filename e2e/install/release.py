@@ -2,9 +2,10 @@
 
 import json
 
-from e2e.install.catalogue import catalogue, digest, pipelines
-from e2e.kubernetes import CommandFailed, apply, kubectl, run
+from e2e.install.modules import catalogue, digest, pipelines
+from e2e.kubernetes import apply, kubectl, run
 from e2e.layout import REPOSITORY
+from e2e.processes.command import CommandFailed
 
 RELEASE = "plato-sas"
 _CRDS = REPOSITORY / "crds"

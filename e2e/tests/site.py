@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from e2e.cluster.storage import NAMESPACE
 from e2e.demo import inputs
-from e2e.install.catalogue import pinned
+from e2e.install.modules import pinned
 from e2e.kubernetes import apply, get, kubectl
 from e2e.layout import LOCAL, VOLUMES
-from e2e.locking import exclusive
+from e2e.processes.locking import exclusive
 from plato_sas.api import Document
 
 T = TypeVar("T")

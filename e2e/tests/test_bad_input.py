@@ -2,8 +2,8 @@
 
 import pytest
 
-from e2e.install.catalogue import catalogue
-from e2e.kubernetes import CommandFailed
+from e2e.install.modules import catalogue
+from e2e.processes.command import CommandFailed
 from e2e.tests.conftest import JOB_TTL_SECONDS
 from e2e.tests.site import Site, condition, steps, until
 from plato_sas.api import Document

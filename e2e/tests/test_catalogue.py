@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from e2e.kubernetes import CommandFailed, get, kubectl
+from e2e.kubernetes import get, kubectl
+from e2e.processes.command import CommandFailed
 from e2e.tests.site import Site, condition, until
 from plato_sas.api import Document
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.cluster.storage import OWNER
-from e2e.kubernetes import CommandFailed, kubectl
+from e2e.kubernetes import kubectl
+from e2e.processes.command import CommandFailed
 from e2e.tests.site import Site, condition, states, steps, until
 
 _OPERATOR = "deployment/plato-sas-operator"

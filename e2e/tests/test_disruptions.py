@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.install.catalogue import pinned
+from e2e.install.modules import pinned
 from e2e.kubernetes import apply, get, kubectl
 from e2e.tests.site import Site, steps, until
 from plato_sas.api import Document, amount

@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.bench.metrics import Samples
+from e2e.bench.measure.metrics import Samples
 from e2e.kubernetes import kubectl
 from e2e.tests.site import Site, until
 

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from e2e.bench.cpu import operator_pid
+from e2e.bench.measure.cpu import operator_pid
 from e2e.kubernetes import get, kubectl
 from e2e.tests.site import Site, states, steps, until
 

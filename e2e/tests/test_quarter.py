@@ -2,8 +2,8 @@
 
 import pytest
 
-from e2e.bench.options import Options
-from e2e.bench.quarter import run
+from e2e.bench.cases.quarter import run
+from e2e.bench.measure.options import Options
 
 
 @pytest.mark.timeout(900)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from e2e import manifests
+from e2e.setup import manifests
 from plato_sas.api import Document
 
 Render = Callable[..., list[Document]]

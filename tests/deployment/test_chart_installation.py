@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e import manifests
 from e2e.layout import BIN, KUBECONFIG, REPOSITORY, VOLUMES
+from e2e.setup import manifests
 from plato_sas.api import Document
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from e2e import manifests
 from e2e.layout import REPOSITORY
+from e2e.setup import manifests
 from plato_sas.api import Document
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER

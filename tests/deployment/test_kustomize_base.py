@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from e2e import manifests
 from e2e.layout import BIN, REPOSITORY
+from e2e.setup import manifests
 from plato_sas.api import Document
 
 _HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
-from e2e import manifests
+from e2e.setup import manifests
 from plato_sas.controller import metrics
 
 _SERIES = re.compile(r"\bplato_sas_\w+")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e import manifests, schemas
 from e2e.layout import BIN, REPOSITORY
+from e2e.setup import manifests, schemas
 from plato_sas.api import Document
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}}

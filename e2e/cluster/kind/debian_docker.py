@@ -5,8 +5,8 @@ from pathlib import Path
 
 from e2e.cluster.commands import Runner
 from e2e.cluster.errors import ClusterError
-from e2e.prerequisites import SEARCH_PATH
 from e2e.progress import phase
+from e2e.setup.prerequisites import SEARCH_PATH
 
 PACKAGE = "docker.io"
 # Packages that it depends on and that a small Debian may lack; the engine brings neither.
@@ -16,7 +16,7 @@ _NEEDED = ("containerd", "containerd-shim-runc-v2", "runc")
 def programs(folder: Path, runner: Runner) -> None:
     """Have docker, dockerd and docker-proxy in `folder`. Raises ClusterError."""
     if missing := [name for name in _NEEDED if shutil.which(name, path=SEARCH_PATH) is None]:
-        raise ClusterError(f"missing: {', '.join(missing)}; run: CLUSTER=kind python -m e2e.prerequisites")
+        raise ClusterError(f"missing: {', '.join(missing)}; run: CLUSTER=kind python -m e2e.setup.prerequisites")
     if (folder / "usr/sbin/dockerd").exists():
         return
     partial = folder.with_name(f".{folder.name}.new")

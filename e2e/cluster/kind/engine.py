@@ -16,12 +16,12 @@ from e2e.cluster.commands import Runner, run
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind import bounded_runc, names
 from e2e.cluster.kind.debian_docker import programs
-from e2e.cluster.processes import ProcessTable
 from e2e.cluster.settings import occupied_networks
 from e2e.cluster.waiting import tail, wait_until
-from e2e.prerequisites import SEARCH_PATH, docker_answers
-from e2e.processes import boot_id
+from e2e.processes.record import boot_id
+from e2e.processes.table import ProcessTable
 from e2e.progress import phase
+from e2e.setup.prerequisites import SEARCH_PATH, docker_answers
 
 NETWORK = "kind"
 """Docker's network of the nodes (kind's convention)."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from e2e.cluster.archives import Layer, write_image
 from e2e.cluster.commands import Runner
-from e2e.toolchain.tools import KUBERNETES
+from e2e.setup.toolchain.tools import KUBERNETES
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd")
 _ETCD = "3.6.8-0"

@@ -11,10 +11,10 @@ from e2e.cluster.commands import Runner
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind import kube_image, names, node_root
 from e2e.images import debian
-from e2e.images.process import CommandFailed
+from e2e.processes.command import CommandFailed
 from e2e.progress import phase
-from e2e.toolchain import ToolchainError, ensure, module_folder
-from e2e.toolchain.tools import KIND, named
+from e2e.setup.toolchain import ToolchainError, ensure, module_folder
+from e2e.setup.toolchain.tools import KIND, named
 
 # The default of that kind (pkg/apis/config/defaults/image.go).
 PUBLISHED = "docker.io/kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"

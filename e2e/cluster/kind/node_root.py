@@ -9,12 +9,12 @@ from e2e.cluster import settings
 from e2e.cluster.archives import write_program_image
 from e2e.cluster.commands import Runner, run
 from e2e.cluster.kind import kube_image, names
-from e2e.cluster.processes import end
 from e2e.cluster.waiting import wait_until
 from e2e.images import debian
-from e2e.prerequisites import SEARCH_PATH
-from e2e.processes import start
-from e2e.toolchain.tools import KUBERNETES
+from e2e.processes.record import start
+from e2e.processes.table import end
+from e2e.setup.prerequisites import SEARCH_PATH
+from e2e.setup.toolchain.tools import KUBERNETES
 
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "mount", "iproute2", "iptables"),

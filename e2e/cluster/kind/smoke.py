@@ -17,8 +17,8 @@ from functools import partial
 from e2e import layout
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.kind.engine import OwnEngine, choose, places
-from e2e.prerequisites import PrerequisiteError, ensure
 from e2e.progress import phase
+from e2e.setup.prerequisites import PrerequisiteError, ensure
 
 IMAGES = ("operator", "stager", "synthetic")
 TESTS = ("e2e/tests/test_nodes.py", "e2e/tests/test_node_local_volume.py")
@@ -81,7 +81,7 @@ def _smoke(tests: Sequence[str]) -> None:
 def _build_programs() -> None:
     # One binary is kubectl and, in a node image that is made here, everything else.
     programs = ("kube", "pause") if isinstance(choose(), OwnEngine) else ("kubectl",)
-    _module("e2e.toolchain", *programs, "kind", "helm")
+    _module("e2e.setup.toolchain", *programs, "kind", "helm")
 
 
 def _build_images() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from e2e.bench.figures import histogram_quantile, percentile, rate_between, rate_by_batch
+from e2e.bench.measure.figures import histogram_quantile, percentile, rate_between, rate_by_batch
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 1), (0.5, 2), (0.51, 3), (0.75, 3), (1, 4)])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from e2e.bench.metrics import Samples
+from e2e.bench.measure.metrics import Samples
 
 BEFORE = """\
 # TYPE requests_total counter

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e.bench import catalogue, cpu, flow, handmade, latency, observe, simulator
+from e2e.bench.cases import latency
+from e2e.bench.measure import cpu, flow, handmade, observe, simulator
+from e2e.bench.measure import pipelines as catalogue
 from plato_sas.api import ScienceModuleSpec, StarPipelineSpec, StarProcessingSpec
 
 

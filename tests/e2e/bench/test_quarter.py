@@ -5,9 +5,9 @@ import subprocess
 import sys
 from collections import Counter
 
-from e2e.bench import cpu
-from e2e.bench.database import grown
-from e2e.bench.quarter import Planned, Processed, _durations, _result, _targets
+from e2e.bench.cases.quarter import Planned, Processed, _durations, _result, _targets
+from e2e.bench.measure import cpu
+from e2e.bench.measure.database import grown
 
 BURN = "sum(range(30_000_000))"
 

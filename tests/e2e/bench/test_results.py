@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.bench import report
-from e2e.bench.result import Bar, Figure, Result, document, read_all, write
+from e2e.bench.report import report
+from e2e.bench.report.result import Bar, Figure, Result, document, read_all, write
 
 MACHINE = {"cores": 2, "kernel": "6.1"}
 

@@ -14,9 +14,9 @@ import pytest
 
 from e2e.images import index
 from e2e.images.builder import Builder
-from e2e.images.catalogue import PREFIX, VERSION, Image, find, fingerprints, with_bases
-from e2e.images.process import CommandFailed, run_logged
+from e2e.images.sources import PREFIX, VERSION, Image, find, fingerprints, with_bases
 from e2e.layout import REPOSITORY
+from e2e.processes.command import CommandFailed, run_logged
 
 
 class NotingEngine:
@@ -215,7 +215,7 @@ def test_an_interrupted_build_stops_its_programs(repository: Path, tmp_path: Pat
 def test_a_killed_build_s_orphan_holds_the_lock(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from e2e.images.builder import exclusive_build;"
-        "from e2e.images.process import run_logged\n"
+        "from e2e.processes.command import run_logged\n"
         "with exclusive_build(Path(sys.argv[1]), print):\n"
         "    run_logged(['sh', '-c', 'echo $$; exec sleep 60'], Path(sys.argv[1]) / 'log', timeout=60)\n"
     )

@@ -1,0 +1,1 @@
+"""How a benchmark drives the platform and what it measures."""

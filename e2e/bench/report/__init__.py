@@ -1,0 +1,1 @@
+"""A result, its file and plots, and docs/benchmarks.md."""

@@ -1,5 +1,0 @@
-"""The Go programs of the test platform, built into `.local/bin`."""
-
-from e2e.toolchain.build import ToolchainError, ensure, module_folder
-
-__all__ = ["ToolchainError", "ensure", "module_folder"]
