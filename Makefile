@@ -117,6 +117,7 @@ lint: venv ## Style, types, layers, generated files
 	$(PYTHON) -m mypy
 	$(LOCAL)/venv/bin/lint-imports
 	$(PYTHON) -m plato_sas.api.crd --check crds
+	$(PYTHON) docs/site/reference.py --check
 
 .PHONY: format
 format: venv ## Format the Python code
@@ -124,8 +125,9 @@ format: venv ## Format the Python code
 	$(PYTHON) -m ruff check --fix .
 
 .PHONY: generate
-generate: venv ## Generate crds/ from the models and manifests/base from the chart
+generate: venv ## Generate crds/, docs/reference/ and manifests/base
 	$(PYTHON) -m plato_sas.api.crd crds
+	$(PYTHON) docs/site/reference.py
 	$(PYTHON) -m e2e.setup.toolchain helm
 	$(PYTHON) -m e2e.setup.manifests
 

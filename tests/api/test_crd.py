@@ -50,6 +50,14 @@ def test_the_files_are_what_the_models_say() -> None:
     assert written == documents(), "crds/ is out of date: run `make generate`"
 
 
+@pytest.mark.parametrize("kind", CRDS)
+def test_every_field_has_a_description(kind: str) -> None:
+    """`kubectl explain` shows it."""
+    items = ("[]", "{}")  # of a list or a map, which has one itself
+    bare = [path for path, node in walk(root(kind), kind) if not path.endswith(items) and not node.get("description")]
+    assert bare == []
+
+
 def test_the_files_are_yaml_with_one_definition_each() -> None:
     for text in documents().values():
         assert yaml.safe_load(text)["kind"] == "CustomResourceDefinition"

@@ -60,11 +60,11 @@ class CatalogueColumn(ApiModel):
         )
     }
 
-    name: ColumnName
+    name: ColumnName = Field(description="The column's name in the table.")
     unit: Annotated[str, Field(max_length=32)] | None = Field(
         None, description="As in FITS, such as uHz or solMass; a product that tells another unit is refused."
     )
-    description: Description | None = None
+    description: Description | None = Field(None, description="What the column holds; it is written into the files.")
     step: StepName = Field(description="The step of the pipeline that makes it.")
     fact: VariableName | None = Field(None, description="A fact that the step's module declares.")
     output: ProductName | None = Field(None, description="An output that the step's module declares: JSON or HDF5.")
@@ -79,9 +79,11 @@ class CatalogueColumn(ApiModel):
 class CatalogueTable(ApiModel):
     """One table, which becomes `<name>.fits` and `<name>.ecsv`."""
 
-    name: TableName
-    description: Description | None = None
-    columns: list[CatalogueColumn] = Field(min_length=1, max_length=64, json_schema_extra=BY_NAME)
+    name: TableName = Field(description="The table's name, and that of its files and FITS extension.")
+    description: Description | None = Field(None, description="What the table holds; it is written into the files.")
+    columns: list[CatalogueColumn] = Field(
+        min_length=1, max_length=64, description="The columns, beside the star's identifier.", json_schema_extra=BY_NAME
+    )
 
 
 class CatalogueResources(ApiModel):
@@ -110,11 +112,15 @@ class StarCatalogueSpec(ApiModel):
         )
     }
 
-    campaign: PathName = Field(json_schema_extra=IMMUTABLE)
+    campaign: PathName = Field(
+        description="Campaign (quarter) whose products are collected. Immutable.", json_schema_extra=IMMUTABLE
+    )
     pipeline: ResourceName = Field(
         json_schema_extra=IMMUTABLE, description="Whose steps made the products; it says what they are."
     )
-    tables: list[CatalogueTable] = Field(min_length=1, max_length=16, json_schema_extra={**BY_NAME, **IMMUTABLE})
+    tables: list[CatalogueTable] = Field(
+        min_length=1, max_length=16, description="The tables. Immutable.", json_schema_extra={**BY_NAME, **IMMUTABLE}
+    )
     stars: list[PathName] | None = Field(
         None,
         min_length=1,
@@ -131,22 +137,22 @@ class CatalogueFile(ApiModel):
     """One file of the catalogue."""
 
     path: Annotated[str, Field(max_length=512)] = Field(description="Below the products volume.")
-    sha256: Sha256
+    sha256: Sha256 = Field(description="SHA-256 of the file.")
 
 
 class TableStatus(ApiModel):
     """One table as it was published last."""
 
-    name: TableName
-    rows: int = Field(ge=0)
+    name: TableName = Field(description="The table's name in the spec.")
+    rows: int = Field(ge=0, description="Stars with a row.")
     left_out: int = Field(0, ge=0, description="Stars without a row, since a product that it needs is not sound.")
-    files: list[CatalogueFile] = Field(default_factory=list, max_length=4)
+    files: list[CatalogueFile] = Field(default_factory=list, max_length=4, description="The files that hold it.")
 
 
 class StarCounts(ApiModel):
     """The stars that were looked at."""
 
-    seen: int = Field(ge=0)
+    seen: int = Field(ge=0, description="All stars that were looked at.")
     without_products: int = Field(0, ge=0, description="Of none of the catalogue's steps there is a product.")
     with_problems: int = Field(0, ge=0, description="At least one product is not sound; problems.txt tells which.")
 
@@ -155,8 +161,13 @@ class StarCatalogueStatus(ApiModel):
     """What the operator knows of the catalogue; written by the operator alone."""
 
     state: CatalogueState = CatalogueState.PENDING
-    observed_generation: int | None = Field(None, ge=0)
-    conditions: list[Condition] = Field(default_factory=list, max_length=8, json_schema_extra=list_map("type"))
+    observed_generation: int | None = Field(None, ge=0, description="The generation of the spec that this is about.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Accepted and Complete, with the reasons.",
+        json_schema_extra=list_map("type"),
+    )
     attempt: int = Field(0, ge=0, description="Attempts begun.")
     job: ResourceName | None = Field(None, description="Job of the latest attempt.")
     retries: dict[Annotated[str, Field(max_length=32)], Annotated[int, Field(ge=0)]] | None = Field(
@@ -164,9 +175,14 @@ class StarCatalogueStatus(ApiModel):
     )
     rerun: int | None = Field(None, ge=0, description="The spec.rerun.id that was taken up last.")
     message: Text | None = Field(None, description="What it waits for; why it failed: the last log lines.")
-    exit_code: int | None = None
+    exit_code: int | None = Field(None, description="Of the collector in the latest attempt, once it has ended.")
     stars: StarCounts | None = None
-    tables: list[TableStatus] = Field(default_factory=list, max_length=16, json_schema_extra=BY_NAME)
+    tables: list[TableStatus] = Field(
+        default_factory=list,
+        max_length=16,
+        description="The tables as they were published last.",
+        json_schema_extra=BY_NAME,
+    )
     started_at: Timestamp | None = Field(None, description="When the latest attempt began.")
     finished_at: Timestamp | None = Field(None, description="When the latest attempt ended.")
 

@@ -119,9 +119,9 @@ def _open_api(model: type[ApiModel]) -> Schema:
     document = model.model_json_schema(by_alias=True)
     definitions = document.get("$defs", {})
     properties: dict[str, Schema] = {
-        "apiVersion": {"type": "string"},
-        "kind": {"type": "string"},
-        "metadata": {"type": "object"},
+        "apiVersion": {"type": "string", "description": "Group and version of the schema: plato-sas.io/v1alpha1."},
+        "kind": {"type": "string", "description": "The kind of the resource."},
+        "metadata": {"type": "object", "description": "Name, labels and annotations, as every object has them."},
     }
     for part in ("spec", "status"):
         if part in document["properties"]:

@@ -26,9 +26,11 @@ class ObjectMeta(ApiModel):
 class Condition(ApiModel):
     """A condition as in the Kubernetes API conventions (meta/v1 Condition)."""
 
-    type: str = Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)
-    status: Literal["True", "False", "Unknown"]
-    reason: str = Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)
-    message: str = Field("", max_length=2048)
-    observed_generation: int | None = Field(None, ge=0)
-    last_transition_time: Timestamp
+    type: str = Field(
+        pattern=r"^[A-Z][A-Za-z]*$", max_length=64, description="Accepted: the spec can run. Complete: it succeeded."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64, description="Why, as one word for programs.")
+    message: str = Field("", max_length=2048, description="Why, for people.")
+    observed_generation: int | None = Field(None, ge=0, description="The generation of the spec that this is about.")
+    last_transition_time: Timestamp = Field(description="When the status changed last.")

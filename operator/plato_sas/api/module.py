@@ -34,9 +34,9 @@ class ValueType(StrEnum):
 class ModuleInput(ApiModel):
     """A file that the module reads at `/sas/in/<name>`."""
 
-    name: ProductName
+    name: ProductName = Field(description="Identifier of the product, and the file's name in /sas/in.")
     optional: bool = Field(False, description="The module can do without it: then no file is there.")
-    description: Text | None = None
+    description: Text | None = Field(None, description="What the product is, for people.")
 
 
 class ModuleOutput(ApiModel):
@@ -48,10 +48,10 @@ class ModuleOutput(ApiModel):
         )
     }
 
-    name: ProductName
+    name: ProductName = Field(description="Identifier of the product.")
     path: FileName | None = Field(None, description="File name in /sas/out; <name>.h5 if not given.")
     optional: bool = Field(False, description="The module may end well without it.")
-    description: Text | None = None
+    description: Text | None = Field(None, description="What the product is, for people.")
 
     @property
     def file_name(self) -> str:
@@ -61,10 +61,10 @@ class ModuleOutput(ApiModel):
 class FactDeclaration(ApiModel):
     """A small value that the module reports in `/sas/out/facts.json`."""
 
-    name: VariableName
+    name: VariableName = Field(description="Its key in facts.json; conditions read it as facts['<step>'].<name>.")
     type: ValueType
-    unit: Annotated[str, Field(max_length=32)] | None = None
-    description: Text | None = None
+    unit: Annotated[str, Field(max_length=32)] | None = Field(None, description="Unit of a number, for people.")
+    description: Text | None = Field(None, description="What the fact says, for people.")
 
 
 class ParameterDeclaration(ApiModel):
@@ -80,14 +80,16 @@ class ParameterDeclaration(ApiModel):
         )
     }
 
-    name: VariableName
+    name: VariableName = Field(description="Its key in params.json.")
     type: ValueType
     default: Scalar = Field(description='Written as a string or an integer ("3.5", 3, "true").')
-    minimum: Scalar | None = None
-    maximum: Scalar | None = None
-    enum: list[Annotated[str, Field(max_length=64)]] | None = Field(None, min_length=1, max_length=32)
-    unit: Annotated[str, Field(max_length=32)] | None = None
-    description: Text | None = None
+    minimum: Scalar | None = Field(None, description="Smallest number that is accepted; no limit if not given.")
+    maximum: Scalar | None = Field(None, description="Largest number that is accepted; no limit if not given.")
+    enum: list[Annotated[str, Field(max_length=64)]] | None = Field(
+        None, min_length=1, max_length=32, description="The strings that are accepted; any if not given."
+    )
+    unit: Annotated[str, Field(max_length=32)] | None = Field(None, description="Unit of a number, for people.")
+    description: Text | None = Field(None, description="What the parameter does, for people.")
 
 
 class ModuleResources(ApiModel):
@@ -108,17 +110,38 @@ class ModuleRetry(ApiModel):
 class ScienceModuleSpec(ApiModel):
     """Everything the manager needs to know of an image."""
 
-    description: Text | None = None
+    description: Text | None = Field(None, description="What the module does, for people.")
     image: Annotated[str, Field(pattern=r"^\S+$", max_length=512)] = Field(
         description="Image reference, best with a digest (name@sha256:...)."
     )
-    version: Annotated[str, Field(min_length=1, max_length=64)]
+    version: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="The module's own version. It is part of what decides whether a step is run again."
+    )
     command: list[Argument] | None = Field(None, max_length=32, description="Replaces the image's entry point.")
-    args: list[Argument] | None = Field(None, max_length=64)
-    inputs: list[ModuleInput] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
-    outputs: list[ModuleOutput] = Field(min_length=1, max_length=64, json_schema_extra=BY_NAME)
-    facts: list[FactDeclaration] = Field(default_factory=list, max_length=16, json_schema_extra=BY_NAME)
-    parameters: list[ParameterDeclaration] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
+    args: list[Argument] | None = Field(
+        None, max_length=64, description="Arguments of the command; the image's own if not given."
+    )
+    inputs: list[ModuleInput] = Field(
+        default_factory=list,
+        max_length=64,
+        description="The products that the module reads.",
+        json_schema_extra=BY_NAME,
+    )
+    outputs: list[ModuleOutput] = Field(
+        min_length=1, max_length=64, description="The products that the module writes.", json_schema_extra=BY_NAME
+    )
+    facts: list[FactDeclaration] = Field(
+        default_factory=list,
+        max_length=16,
+        description="What the module reports in facts.json; conditions of later steps can use it.",
+        json_schema_extra=BY_NAME,
+    )
+    parameters: list[ParameterDeclaration] = Field(
+        default_factory=list,
+        max_length=64,
+        description="What a pipeline or a StarProcessing may set; no other name is accepted.",
+        json_schema_extra=BY_NAME,
+    )
     resources: ModuleResources = Field(default_factory=lambda: ModuleResources())
     timeout: Duration = Field("1h", description="How long one run may take; at most 30 days.")
     retry: ModuleRetry = Field(default_factory=lambda: ModuleRetry())

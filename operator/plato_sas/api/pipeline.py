@@ -31,9 +31,9 @@ class StageMode(StrEnum):
 class ExternalInput(ApiModel):
     """A product that comes from outside the pipeline, on the inputs volume."""
 
-    name: ProductName
+    name: ProductName = Field(description="Identifier of the product; steps refer to it as `external`.")
     path: VolumePath = Field(description="File below the inputs volume; {star} and {campaign} are filled in.")
-    description: Text | None = None
+    description: Text | None = Field(None, description="What the product is, for people.")
 
 
 class StepInput(ApiModel):
@@ -50,10 +50,16 @@ class StepInput(ApiModel):
     }
 
     name: ProductName = Field(description="The module's input.")
-    external: ProductName | None = Field(None, description="An entry of the pipeline's externals.")
-    step: StepName | None = Field(None, description="The step that makes it.")
+    external: ProductName | None = Field(
+        None, description="An entry of the pipeline's externals: a file of the inputs volume."
+    )
+    step: StepName | None = Field(
+        None, description="The step of this star that makes it. A failed one stops this step."
+    )
     previous: StepName | None = Field(
-        None, description="The step whose product of the previous campaign (spec.previousCampaign of the star) it is."
+        None,
+        description="The step whose product of the previous campaign (spec.previousCampaign of the star) it is, in the "
+        "same pipeline. It may be this step, or one downstream.",
     )
     output: ProductName | None = Field(None, description="That step's output; the input's name if not given.")
     optional: bool | None = Field(
@@ -64,11 +70,18 @@ class StepInput(ApiModel):
 class PipelineStep(ApiModel):
     """One step: a module, its inputs, and when it runs."""
 
-    name: StepName
-    module: ResourceName
-    inputs: list[StepInput] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
+    name: StepName = Field(description="The step's name, and that of the folder with its products.")
+    module: ResourceName = Field(description="Name of the ScienceModule that the step runs.")
+    inputs: list[StepInput] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Where each of the module's inputs comes from; a required one must be named.",
+        json_schema_extra=BY_NAME,
+    )
     when: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
-        None, description="CEL over facts of upstream steps, such as facts['msap3-03'].osc_detection_flag."
+        None,
+        description="The step runs only where this is true: CEL of type bool over facts of other steps, such as "
+        "facts['msap3-03'].osc_detection_flag.",
     )
     parameters: dict[VariableName, Scalar] = Field(
         default_factory=dict, max_length=64, description="Values for the module's parameters."
@@ -78,13 +91,23 @@ class PipelineStep(ApiModel):
 class StarPipelineSpec(ApiModel):
     """The graph."""
 
-    description: Text | None = None
+    description: Text | None = Field(None, description="What the pipeline does, for people.")
     stages: StageMode = Field(
         StageMode.FUSED,
         description="Fused: as many steps in one Job as can be decided at once. PerStep: a Job for every step.",
     )
-    externals: list[ExternalInput] = Field(default_factory=list, max_length=64, json_schema_extra=BY_NAME)
-    steps: list[PipelineStep] = Field(min_length=1, max_length=64, json_schema_extra=BY_NAME)
+    externals: list[ExternalInput] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Products that come from outside, on the inputs volume.",
+        json_schema_extra=BY_NAME,
+    )
+    steps: list[PipelineStep] = Field(
+        min_length=1,
+        max_length=64,
+        description="The steps in any order; their inputs and conditions say what depends on what.",
+        json_schema_extra=BY_NAME,
+    )
 
 
 class StarPipeline(ApiModel):

@@ -126,9 +126,17 @@ class StarProcessingSpec(ApiModel):
         )
     }
 
-    star: PathName = Field(json_schema_extra=IMMUTABLE)
-    campaign: PathName = Field(json_schema_extra=IMMUTABLE)
-    pipeline: ResourceName = Field(json_schema_extra=IMMUTABLE)
+    star: PathName = Field(
+        description="Identifier of the star: letters, digits, _ and -. It names folders. Immutable.",
+        json_schema_extra=IMMUTABLE,
+    )
+    campaign: PathName = Field(
+        description="Campaign (quarter) of the products, such as Q5: letters, digits, _ and -. Immutable.",
+        json_schema_extra=IMMUTABLE,
+    )
+    pipeline: ResourceName = Field(
+        description="Name of the StarPipeline in the same namespace. Immutable.", json_schema_extra=IMMUTABLE
+    )
     parameters: dict[StepName, Annotated[dict[VariableName, Scalar], Field(max_length=64)]] = Field(
         default_factory=dict, max_length=64, description="Values for the parameters of each step's module."
     )
@@ -145,10 +153,14 @@ class StarProcessingSpec(ApiModel):
         description="Suspend: no new Jobs, running ones finish. Cancel: running Jobs are stopped.",
     )
     deadline: Duration | None = Field(
-        None, description="How long the star may take from its first Job; then what is left of it is stopped and fails."
+        None,
+        description="How long the star may take from its first Job, such as 6h; then what is left of it is stopped. "
+        "Time in which it waits for a slot does not count. A rerun begins it anew. No limit if not given.",
     )
     ttl: Duration | None = Field(
-        None, description="How long the finished star stays, before its record is archived and it is deleted."
+        None,
+        description="How long the finished star stays, before its record is archived and it is deleted; the site's "
+        "controller.starTtlSeconds if not given.",
     )
     rerun: Rerun | None = None
 
@@ -163,15 +175,17 @@ Facts = dict[VariableName, FactValue]
 class StepStatus(ApiModel):
     """One step's state; products and facts of an unfinished step do not exist."""
 
-    name: StepName
+    name: StepName = Field(description="The step's name in the pipeline.")
     state: StepState = StepState.PENDING
     attempt: int = Field(0, ge=0, description="Attempts begun.")
     job: ResourceName | None = Field(None, description="Job of the latest attempt.")
-    reason: Annotated[str, Field(max_length=64)] | None = None
+    reason: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="Why it is in this state, as one word for programs."
+    )
     message: Annotated[str, Field(max_length=1024)] | None = Field(
         None, description="Why the step failed or was skipped; a failed module's last log lines."
     )
-    exit_code: int | None = None
+    exit_code: int | None = Field(None, description="Of the module in the latest attempt, once it has ended.")
     retries: dict[Annotated[str, Field(max_length=32)], Annotated[int, Field(ge=0)]] | None = Field(
         None, max_length=8, description="Attempts made again, by class of failure."
     )
@@ -179,23 +193,42 @@ class StepStatus(ApiModel):
     missing: list[ProductName] | None = Field(
         None, max_length=64, description="Optional outputs that the module did not write."
     )
-    started_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
+    started_at: Timestamp | None = Field(None, description="When the latest attempt's module began.")
+    finished_at: Timestamp | None = Field(None, description="When the step ended, or its latest attempt failed.")
 
 
 class StarProcessingStatus(ApiModel):
     """What the operator knows of the star; written by the operator alone."""
 
     state: StarState = StarState.PENDING
-    observed_generation: int | None = Field(None, ge=0)
-    conditions: list[Condition] = Field(default_factory=list, max_length=8, json_schema_extra=list_map("type"))
+    observed_generation: int | None = Field(None, ge=0, description="The generation of the spec that this is about.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Accepted and Complete, with the reasons.",
+        json_schema_extra=list_map("type"),
+    )
     revision: ResourceName | None = Field(
         None, description="ControllerRevision that holds the graph and modules this star runs with."
     )
-    progress: Annotated[str, Field(max_length=16)] | None = Field(None, description="Finished steps / steps.")
-    step: Annotated[str, Field(max_length=64)] | None = Field(None, description="Running or failed step.")
-    steps: list[StepStatus] = Field(default_factory=list, max_length=64, json_schema_extra=ATOMIC_LIST)
-    facts: dict[StepName, Facts] = Field(default_factory=dict, max_length=64, json_schema_extra=ATOMIC_MAP)
+    progress: Annotated[str, Field(max_length=16)] | None = Field(
+        None, description="Steps that are final or whose module has ended well, of all steps."
+    )
+    step: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="The steps that run; where none does, those that wait to be published, or that failed."
+    )
+    steps: list[StepStatus] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Every step of the pipeline, in its order.",
+        json_schema_extra=ATOMIC_LIST,
+    )
+    facts: dict[StepName, Facts] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="What the steps' modules reported, by step and name.",
+        json_schema_extra=ATOMIC_MAP,
+    )
     inputs: dict[ProductName, Sha256] = Field(
         default_factory=dict,
         max_length=64,
@@ -203,8 +236,8 @@ class StarProcessingStatus(ApiModel):
         json_schema_extra=ATOMIC_MAP,
     )
     rerun: int | None = Field(None, ge=0, description="The spec.rerun.id that was taken up last.")
-    started_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
+    started_at: Timestamp | None = Field(None, description="When the star's first Job was created.")
+    finished_at: Timestamp | None = Field(None, description="When the star finished.")
 
 
 class StarProcessing(ApiModel):
