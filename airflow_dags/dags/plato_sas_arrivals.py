@@ -26,7 +26,7 @@ SETTINGS = Settings.read()
     params={
         **forms.campaign(SETTINGS),
         **forms.target_list(SETTINGS),
-        **forms.place(SETTINGS),
+        **forms.place(SETTINGS, __file__),
         **forms.previous(),
         **forms.parameters(),
         **forms.batches(SETTINGS),

@@ -33,7 +33,7 @@ TABLES = SETTINGS.catalogue_tables or str(Path(__file__).parent / "catalogues")
     params={
         **forms.campaign(SETTINGS),
         **forms.target_list(SETTINGS),
-        **forms.place(SETTINGS),
+        **forms.place(SETTINGS, __file__),
         **forms.previous(),
         **forms.parameters(),
         **forms.batches(SETTINGS),

@@ -24,7 +24,7 @@ STATES = ["Failed", "Cancelled", "Rejected", "Succeeded"]
     doc_md=__doc__,
     params={
         **forms.campaign(SETTINGS),
-        **forms.place(SETTINGS),
+        **forms.place(SETTINGS, __file__),
         **forms.stars(),
         "target_list": Param(
             None,

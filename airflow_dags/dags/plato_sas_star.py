@@ -22,7 +22,7 @@ SETTINGS = Settings.read()
     params={
         **forms.star(),
         **forms.campaign(SETTINGS),
-        **forms.place(SETTINGS),
+        **forms.place(SETTINGS, __file__),
         **forms.previous(),
         **forms.parameters(),
         "inputs": Param(

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from e2e.kubernetes import kubectl
+from e2e.kubernetes import get, kubectl
 from e2e.tests.conftest import JOB_TTL_SECONDS, START_SECONDS
 from e2e.tests.site import Site, condition, states, steps, until
 from plato_sas.api import Document
@@ -93,7 +93,7 @@ def test_a_temporary_failure_that_stays_is_final_after_the_modules_retries(site:
 
 def test_the_pause_before_another_attempt_is_doubled_each_time(site: Site, chain: str) -> None:
     site.finished("stubborn")
-    # Jobs go, their logs tell when each attempt ran.
+    # Jobs go; their logs and events tell when each attempt was made and ended.
     ran = until(lambda: found if len(found := _attempts(site, "stubborn")) == 3 else None, "three attempts' logs", 60)
     first, second = ((after[0] - before[1]).total_seconds() for before, after in pairwise(ran))
     assert 10 <= first < 20 <= second < 40
@@ -179,8 +179,12 @@ def test_a_module_that_fills_its_scratch_is_told_so(site: Site, chain: str) -> N
 
 
 def _attempts(site: Site, star: str) -> list[tuple[datetime, datetime]]:
-    """When each attempt at step one began and ended, as far as their logs are kept."""
-    header = re.compile(r"^==== container=step-one .*started=(\S+) finished=(\S+)", re.MULTILINE)
+    """When the pod of each attempt at step one was made and its module ended, as far as their logs are kept."""
+    made = {
+        one["involvedObject"]["name"]: datetime.fromisoformat(one["firstTimestamp"])
+        for one in get("events", "--field-selector=reason=SuccessfulCreate", namespace=site.namespace)
+    }
+    header = re.compile(r"^==== container=step-one .*finished=(\S+)", re.MULTILINE)
     logs = (site.products / "e2e" / star / ".logs").glob("*.log")
-    found = (found for log in logs if (found := header.search(log.read_text())))
-    return sorted((datetime.fromisoformat(one[1]), datetime.fromisoformat(one[2])) for one in found)
+    found = ((log.stem, found[1]) for log in logs if (found := header.search(log.read_text())))
+    return sorted((made[job], datetime.fromisoformat(ended)) for job, ended in found)

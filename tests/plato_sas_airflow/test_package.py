@@ -201,7 +201,7 @@ def test_a_decorated_function_finds_the_stars(monkeypatch: pytest.MonkeyPatch) -
     )
     batches: list[Batch] = []
 
-    async def process(batch: Batch, wish: object) -> BatchResult:
+    async def process(batch: Batch, request: object) -> BatchResult:
         batches.append(batch)
         return BatchResult(2, 2, 0, 0)
 
@@ -256,6 +256,15 @@ def _nowhere() -> dict[str, object]:
             "users": [{"name": "u", "user": {}}],
         }
     }
+
+
+def test_the_one_internal_name_of_airflow_that_is_used_is_there() -> None:
+    """Airflow has no public name for arguments that are known only while the task runs."""
+    folder = Path(plato_sas_airflow.__file__).parent
+    internal = {line for path in folder.rglob("*.py") for line in path.read_text().splitlines() if "._internal" in line}
+    assert internal == {"from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION"}
+    types = importlib.import_module("airflow.sdk.definitions._internal.types")
+    assert hasattr(types, "SET_DURING_EXECUTION"), "Airflow has changed: see decorators/star_batch.py"
 
 
 def test_of_the_operator_only_the_models_are_imported() -> None:

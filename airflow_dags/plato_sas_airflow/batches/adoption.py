@@ -61,14 +61,14 @@ class Verdict:
 _FAILED_STEPS = Verdict(Action.RERUN, {"failed": True})
 
 
-def assess(existing: Resource | None, wanted: Resource, batch: Batch, wish: RerunRequest | None = None) -> Verdict:
+def assess(existing: Resource | None, wanted: Resource, batch: Batch, request: RerunRequest | None = None) -> Verdict:
     """What to do with `existing`, the resource of the name that `wanted` has.
 
     | what is there | with the same work | with other work |
     |---|---|---|
     | under way | adopted | the batch's own: rerun; else refused |
-    | `Succeeded` | adopted; with a wish: rerun | the batch's own, or with a wish: rerun; else refused |
-    | `Failed`, `Cancelled` | what failed of it is rerun; with a wish: rerun | likewise |
+    | `Succeeded` | adopted; with a request: rerun | the batch's own, or with a request: rerun; else refused |
+    | `Failed`, `Cancelled` | what failed of it is rerun; with a request: rerun | likewise |
     | `Rejected` | adopted: it runs as soon as it is sound | changed to the other work |
     | began, and is not accepted any more | rerun, which takes the pipeline as it is now | as `Failed` |
 
@@ -82,8 +82,8 @@ def assess(existing: Resource | None, wanted: Resource, batch: Batch, wish: Reru
     metadata, name = existing["metadata"], wanted["metadata"]["name"]
     state, same = final_state(existing), same_work(existing["spec"], wanted["spec"])
     owner = (metadata.get("labels") or {}).get(BATCH_LABEL)
-    asked = wish is not None and (metadata.get("annotations") or {}).get(RERUN_ANNOTATION) != wish.token
-    steps = wish.fields() if wish is not None and asked else {}
+    asked = request is not None and (metadata.get("annotations") or {}).get(RERUN_ANNOTATION) != request.token
+    steps = request.fields() if request is not None and asked else {}
     if (existing.get("status") or {}).get("state") == StarState.REJECTED and state is not None:
         return Verdict(Action.ADOPT) if same and not steps else Verdict(Action.RERUN, steps)
     if state is None and existing["spec"].get("desiredState") != DesiredState.CANCEL:
@@ -126,14 +126,14 @@ def same_work(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all((one.get(key) or None) == (other.get(key) or None) for key in _WORK)
 
 
-def to_apply(wanted: Resource, existing: Resource | None, wish: RerunRequest | None) -> Resource:
+def to_apply(wanted: Resource, existing: Resource | None, request: RerunRequest | None) -> Resource:
     """What to apply: onto `existing`, which has the same work, only if it is still what was read.
 
     A user's suspension is left as it is, and so is the rerun that is there, which may not be taken away.
     """
     metadata, spec = dict(wanted["metadata"]), dict(wanted["spec"])
-    if wish is not None:
-        metadata["annotations"] = {**metadata["annotations"], RERUN_ANNOTATION: wish.token}
+    if request is not None:
+        metadata["annotations"] = {**metadata["annotations"], RERUN_ANNOTATION: request.token}
     if existing is not None:
         metadata["resourceVersion"] = existing["metadata"]["resourceVersion"]
         if existing["spec"].get("desiredState") == DesiredState.SUSPEND:
@@ -144,7 +144,7 @@ def to_apply(wanted: Resource, existing: Resource | None, wish: RerunRequest | N
 
 
 def to_rerun(
-    wanted: Resource, existing: Resource, rerun: Mapping[str, Any], wish: RerunRequest | None
+    wanted: Resource, existing: Resource, rerun: Mapping[str, Any], request: RerunRequest | None
 ) -> list[dict[str, Any]]:
     """A JSON patch that gives `existing` the wanted work and a new rerun, in one go.
 
@@ -156,11 +156,11 @@ def to_rerun(
         spec["desiredState"] = DesiredState.RUN.value
     patch = [_set(f"/spec/{key}", value) for key, value in spec.items() if value is not None]
     patch += [{"op": "remove", "path": f"/spec/{key}"} for key, value in spec.items() if value is None]
-    if wish is not None:
+    if request is not None:
         # One by one: others have annotations there, too.
         annotations = existing["metadata"].get("annotations")
         patch += [] if annotations else [_set("/metadata/annotations", {})]
-        patch.append(_set(f"/metadata/annotations/{pointer(RERUN_ANNOTATION)}", wish.token))
+        patch.append(_set(f"/metadata/annotations/{pointer(RERUN_ANNOTATION)}", request.token))
     version = existing["metadata"]["resourceVersion"]
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, *patch]
 

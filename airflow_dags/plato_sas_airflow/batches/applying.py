@@ -15,7 +15,9 @@ from plato_sas_airflow.kube.status import final_state
 _ATTEMPTS = 8
 
 
-async def apply_batch(client: StarProcessingClient, batch: Batch, wish: RerunRequest | None = None) -> Counter[Action]:
+async def apply_batch(
+    client: StarProcessingClient, batch: Batch, request: RerunRequest | None = None
+) -> Counter[Action]:
     """Create the batch's resources by server-side apply, or adopt or rerun those that exist (see `adoption`).
 
     Every star is looked at before the first is applied. Gives how many were created, adopted and rerun.
@@ -24,10 +26,10 @@ async def apply_batch(client: StarProcessingClient, batch: Batch, wish: RerunReq
     """
     wanted = batch.resources()
     existing = await client.get_many(wanted, batch.namespace)
-    _raise_refused([assess(existing[name], body, batch, wish) for name, body in wanted.items()])
+    _raise_refused([assess(existing[name], body, batch, request) for name, body in wanted.items()])
 
     async def one(name: str) -> Verdict:
-        return await _create_or_adopt(client, wanted[name], existing.pop(name), batch, wish)
+        return await _create_or_adopt(client, wanted[name], existing.pop(name), batch, request)
 
     outcomes = await client.windowed(wanted, one)
     _raise_refused(outcomes)
@@ -64,7 +66,7 @@ async def _cancel(client: StarProcessingClient, name: str, batch: Batch) -> bool
 
 
 async def _create_or_adopt(
-    client: StarProcessingClient, wanted: Resource, found: Resource | None, batch: Batch, wish: RerunRequest | None
+    client: StarProcessingClient, wanted: Resource, found: Resource | None, batch: Batch, request: RerunRequest | None
 ) -> Verdict:
     """Do what `assess` says, again from the start whenever somebody else has changed the resource meanwhile.
 
@@ -72,15 +74,15 @@ async def _create_or_adopt(
     """
     name, rerun, problem = wanted["metadata"]["name"], None, "it is changed by others again and again"
     for _ in range(_ATTEMPTS):
-        verdict = assess(found, wanted, batch, wish)
+        verdict = assess(found, wanted, batch, request)
         if verdict.action is Action.REFUSE:
             return verdict
         try:
             if found is not None and verdict.action is Action.RERUN:
-                await client.patch(name, batch.namespace, to_rerun(wanted, found, verdict.rerun, wish))
+                await client.patch(name, batch.namespace, to_rerun(wanted, found, verdict.rerun, request))
                 rerun = verdict
             else:
-                await client.apply(to_apply(wanted, found, wish))
+                await client.apply(to_apply(wanted, found, request))
                 return rerun or verdict
         except ApiException as error:
             absent = error.status == 404 and found is None  # the namespace, or the kind

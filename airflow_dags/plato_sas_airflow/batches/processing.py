@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from plato_sas_airflow.batches.adoption import RerunRequest
 from plato_sas_airflow.batches.applying import apply_batch, cancel_batch
@@ -18,100 +18,94 @@ from plato_sas_airflow.kube.resource import BATCH_LABEL
 from plato_sas_airflow.kube.watching import Log
 
 
-async def process_batch(
-    client: StarProcessingClient,
-    batch: Batch,
-    wish: RerunRequest | None,
-    waiting: Waiting,
-    log: Log,
-    seconds: float | None,
-    to_the_end: bool,
-) -> BatchResult | None:
-    """Apply the batch and wait for its end; when cancelled, cancel what was applied.
+@dataclass(frozen=True)
+class BatchProcessing:
+    """A batch at work: what it is, how it is waited for, and where it reports."""
 
-    Not `to_the_end`: give the result if every star has ended already, else None. Raises BatchError.
-    """
-    try:
-        await _apply(client, batch, wish, log)
-        if to_the_end:
-            return await wait_for_batch(client, batch, waiting, log, seconds)
-        return await _look_at_batch(client, batch, waiting, log)
-    except asyncio.CancelledError:
-        log.info("Killed: cancelling the unfinished stars")
-        await cancel_or_tell(client, batch, log)
-        raise
+    client: StarProcessingClient
+    batch: Batch
+    waiting: Waiting
+    log: Log
 
+    async def run(self, request: RerunRequest | None, seconds: float | None, *, to_the_end: bool) -> BatchResult | None:
+        """Apply the batch and wait for its end; when cancelled, cancel what was applied.
 
-async def _apply(client: StarProcessingClient, batch: Batch, wish: RerunRequest | None, log: Log) -> None:
-    began = time.monotonic()
-    log.info(
-        "Batch %s: %d stars of campaign %s through %s in namespace %s",
-        batch.id,
-        len(batch.stars),
-        batch.campaign,
-        batch.pipeline,
-        batch.namespace,
-    )
-    try:
-        applied = await apply_batch(client, batch, wish)
-    except BatchError:
-        # Nothing waits for the others any more.
-        await cancel_or_tell(client, batch, log)
-        raise
-    counts = ", ".join(f"{number} {action}" for action, number in applied.items())
-    log.info("Applied the StarProcessing resources in %.1f s: %s", time.monotonic() - began, counts)
+        Without `to_the_end`: the result if every star has ended already, else None. Raises BatchError.
+        """
+        try:
+            await self._apply(request)
+            return await self.wait(seconds) if to_the_end else await self._look()
+        except asyncio.CancelledError:
+            self.log.info("Killed: cancelling the unfinished stars")
+            await self.cancel()
+            raise
 
+    async def wait(self, seconds: float | None) -> BatchResult:
+        """The result when every star has ended; after `seconds` those that have not are cancelled."""
+        follower = self._follower()
+        result = await follower.follow(seconds)
+        if result.timed_out:
+            result = replace(result, cancelled=await self.cancel())
+        return await self._with_file(result, follower)
 
-async def _look_at_batch(client: StarProcessingClient, batch: Batch, waiting: Waiting, log: Log) -> BatchResult | None:
-    """The result if every star has ended already; None if not, and if the server is too busy to tell."""
-    follower = _follower(client, batch, waiting, log)
-    try:
-        result = await follower.look()
-    except Exception as error:
-        if is_transient(error):
-            return None
-        raise
-    return None if result.unfinished else await _with_file(result, follower, waiting, log)
+    async def cancel(self) -> int:
+        """Cancel the unfinished stars and return their number; where that fails, log how to do it by hand."""
+        batch = self.batch
+        try:
+            number = await cancel_batch(self.client, batch)
+        except Exception as error:
+            self.log.error(
+                "The stars of the batch %s were not all cancelled: %s: %s. "
+                "To do so, patch spec.desiredState to Cancel: kubectl -n %s get sp -l %s=%s",
+                batch.id,
+                type(error).__name__,
+                error,
+                batch.namespace,
+                BATCH_LABEL,
+                batch.id,
+            )
+            return 0
+        self.log.info("Cancelled %d unfinished stars of the batch %s", number, batch.id)
+        return number
 
-
-async def wait_for_batch(
-    client: StarProcessingClient, batch: Batch, waiting: Waiting, log: Log, seconds: float | None
-) -> BatchResult:
-    """The result when every star has ended; after `seconds` those that have not are cancelled."""
-    follower = _follower(client, batch, waiting, log)
-    result = await follower.follow(seconds)
-    if result.timed_out:
-        result = replace(result, cancelled=await cancel_or_tell(client, batch, log))
-    return await _with_file(result, follower, waiting, log)
-
-
-def _follower(client: StarProcessingClient, batch: Batch, waiting: Waiting, log: Log) -> BatchFollower:
-    keep_all = waiting.failed_stars_path is not None
-    return BatchFollower(client, batch, log, waiting.report_seconds, waiting.rejected_seconds, keep_all)
-
-
-async def cancel_or_tell(client: StarProcessingClient, batch: Batch, log: Log) -> int:
-    """Cancel the unfinished stars and give their number; where that fails, tell how to do it by hand."""
-    try:
-        number = await cancel_batch(client, batch)
-    except Exception as error:
-        log.error(
-            "The stars of the batch %s were not all cancelled: %s: %s. "
-            "To do so, patch spec.desiredState to Cancel: kubectl -n %s get sp -l %s=%s",
+    async def _apply(self, request: RerunRequest | None) -> None:
+        batch, began = self.batch, time.monotonic()
+        self.log.info(
+            "Batch %s: %d stars of campaign %s through %s in namespace %s",
             batch.id,
-            type(error).__name__,
-            error,
+            len(batch.stars),
+            batch.campaign,
+            batch.pipeline,
             batch.namespace,
-            BATCH_LABEL,
-            batch.id,
         )
-        return 0
-    log.info("Cancelled %d unfinished stars of the batch %s", number, batch.id)
-    return number
+        try:
+            applied = await apply_batch(self.client, batch, request)
+        except BatchError:
+            # Nothing waits for the others any more.
+            await self.cancel()
+            raise
+        counts = ", ".join(f"{number} {action}" for action, number in applied.items())
+        self.log.info("Applied the StarProcessing resources in %.1f s: %s", time.monotonic() - began, counts)
 
+    async def _look(self) -> BatchResult | None:
+        """The result if every star has ended already; None if not, or if the server is too busy to say."""
+        follower = self._follower()
+        try:
+            result = await follower.look()
+        except Exception as error:
+            if is_transient(error):
+                return None
+            raise
+        return None if result.unfinished else await self._with_file(result, follower)
 
-async def _with_file(result: BatchResult, follower: BatchFollower, waiting: Waiting, log: Log) -> BatchResult:
-    if waiting.failed_stars_path is None or not result.failed:
-        return result
-    written = await write_failed_stars(waiting.failed_stars_path, follower.progress.failures, log)
-    return replace(result, failed_stars_file=written)
+    def _follower(self) -> BatchFollower:
+        waiting, keep_all = self.waiting, self.waiting.failed_stars_path is not None
+        return BatchFollower(
+            self.client, self.batch, self.log, waiting.report_seconds, waiting.rejected_seconds, keep_all
+        )
+
+    async def _with_file(self, result: BatchResult, follower: BatchFollower) -> BatchResult:
+        path = self.waiting.failed_stars_path
+        if path is None or not result.failed:
+            return result
+        return replace(result, failed_stars_file=await write_failed_stars(path, follower.progress.failures, self.log))

@@ -65,9 +65,9 @@ class StarProcessingHook(AsyncKubernetesHook):
         """The resources that a label selector matches."""
         return self.run(lambda client: client.select(namespace, selector, lambda item: item))
 
-    def apply_batch(self, batch: Batch, wish: RerunRequest | None = None) -> Counter[Action]:
+    def apply_batch(self, batch: Batch, request: RerunRequest | None = None) -> Counter[Action]:
         """Create, adopt or rerun the batch's resources; see `applying.apply_batch`."""
-        return self.run(lambda client: applying.apply_batch(client, batch, wish))
+        return self.run(lambda client: applying.apply_batch(client, batch, request))
 
     def cancel_batch(self, batch: Batch) -> int:
         """Cancel the batch's unfinished stars; see `applying.cancel_batch`."""

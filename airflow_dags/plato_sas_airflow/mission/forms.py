@@ -1,21 +1,25 @@
-"""The fields of the DAGs' forms, and what the DAGs have in common; the defaults are the site's settings."""
+"""The fields of the DAGs' forms, and what the DAGs have in common; the defaults are the site's settings.
+
+Airflow marks a field as required, and refuses it empty, unless its type admits null.
+"""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param
+from pydantic import TypeAdapter
 
+from plato_sas.api import PathName, StepName
 from plato_sas_airflow.notifications import deadline_alert, failed_run_callback
 from plato_sas_airflow.settings import Settings
 
-_STAR: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]{0,46}[A-Za-z0-9])?$", "maxLength": 48}
+_STAR: dict[str, Any] = TypeAdapter(PathName).json_schema()
+_OR_EMPTY = {**_STAR, "pattern": f"^({_STAR['pattern'].removeprefix('^').removesuffix('$')})?$"}
 _NAME: dict[str, Any] = {"type": "string", "maxLength": 63}
 _OPTIONAL: dict[str, Any] = {"type": ["string", "null"], "maxLength": 63}
 _PATH: dict[str, Any] = {"type": ["string", "null"], "maxLength": 1024}
-_STEPS: dict[str, Any] = {
-    "type": "array",
-    "items": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"},
-}
+_LIST: dict[str, Any] = {"type": ["array", "null"]}
 
 
 def common(settings: Settings, name: str) -> dict[str, Any]:
@@ -54,17 +58,22 @@ def campaign(settings: Settings) -> dict[str, Param]:
             settings.campaign,
             title="Campaign",
             description="Campaign (quarter) of the products, such as Q5.",
-            type="string",
-            pattern="^([A-Za-z0-9]([A-Za-z0-9_-]{0,46}[A-Za-z0-9])?)?$",
-            maxLength=48,
+            **_OR_EMPTY,
         )
     }
 
 
-def place(settings: Settings) -> dict[str, Param]:
-    """The pipeline and the namespace."""
+def place(settings: Settings, dag_file: str) -> dict[str, Param]:
+    """The pipeline, with those proposed that have catalogue tables beside the DAG's file, and the namespace."""
+    known = {path.stem for path in Path(dag_file).with_name("catalogues").glob("*.yaml")}
     return {
-        "pipeline": Param(settings.pipeline, title="Pipeline", description="Name of the StarPipeline.", **_NAME),
+        "pipeline": Param(
+            settings.pipeline,
+            title="Pipeline",
+            description="Name of the StarPipeline.",
+            examples=sorted({settings.pipeline, *known}),
+            **_NAME,
+        ),
         "namespace": Param(
             settings.namespace or None,
             title="Namespace",
@@ -87,8 +96,8 @@ def target_list(settings: Settings) -> dict[str, Param]:
             [],
             title="Samples",
             description="Only stars of these samples, one a line; all if empty.",
-            type="array",
             items={"type": "string"},
+            **_LIST,
         ),
         "max_bad_rows_fraction": fraction(
             settings.max_bad_rows_fraction, "Bad rows", "The run stops if a larger part of the list is not valid."
@@ -140,19 +149,13 @@ def parameters() -> dict[str, Param]:
 
 
 def star() -> dict[str, Param]:
-    return {"star": Param("", title="Star", description="Identifier of the star.", **{**_STAR, "pattern": _or_empty()})}
+    """Airflow wants a form's default to be valid, and the empty one is refused by the task."""
+    return {"star": Param("", title="Star", description="Identifier of the star.", **_OR_EMPTY)}
 
 
 def stars() -> dict[str, Param]:
-    return {
-        "stars": Param([], title="Stars", description="Identifiers of stars, one a line.", type="array", items=_STAR)
-    }
+    return {"stars": Param([], title="Stars", description="Identifiers of stars, one a line.", items=_STAR, **_LIST)}
 
 
 def steps(title: str, description: str) -> Param:
-    return Param([], title=title, description=description, **_STEPS)
-
-
-def _or_empty() -> str:
-    """Airflow wants a form's default to be valid."""
-    return f"^({_STAR['pattern'][1:-1]})?$"
+    return Param([], title=title, description=description, items=TypeAdapter(StepName).json_schema(), **_LIST)

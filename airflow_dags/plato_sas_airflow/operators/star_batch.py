@@ -1,12 +1,11 @@
 """The operator: one task is a batch of stars."""
 
 import asyncio
-import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas_airflow.batches.adoption import RerunRequest
@@ -16,7 +15,7 @@ from plato_sas_airflow.batches.waiting import Waiting
 from plato_sas_airflow.errors import BatchError, as_airflow
 from plato_sas_airflow.links.star_processing import CampaignLink
 from plato_sas_airflow.operators.arguments import check, check_stars, namespace_of
-from plato_sas_airflow.operators.task import id_of, map_index_of, token_of
+from plato_sas_airflow.operators.task import CampaignTask, id_of, map_index_of, token_of
 from plato_sas_airflow.settings import DEFAULT_CONNECTION
 from plato_sas_airflow.stars.files import read_stars
 from plato_sas_airflow.stars.star import Star, stars_of
@@ -40,7 +39,7 @@ class StarsFailed(AirflowFailException):
     """
 
 
-class StarBatchOperator(BaseOperator):
+class StarBatchOperator(CampaignTask):
     """Processes a batch of stars: applies one StarProcessing a star, and waits until all of them have ended.
 
     Resources that exist are adopted: a star that has succeeded with the same parameters and inputs counts at once, one
@@ -191,15 +190,10 @@ class StarBatchOperator(BaseOperator):
         """What goes to XCom."""
         return result.serialize()
 
-    def link_values(self) -> dict[str, str]:
-        """What stands in the templates of the links."""
-        given = {"campaign": self.campaign, "pipeline": self.pipeline, "namespace": self.namespace}
-        return {name: str(value) for name, value in given.items() if value}
-
     def execute(self, context: Context) -> dict[str, Any]:
         try:
-            batch, wish = self.batch(context), self.rerun_wish(context)
-            result = asyncio.run(self._process(batch, wish))
+            batch, request = self.batch(context), self.rerun_request(context)
+            result = asyncio.run(self._process(batch, request))
         except BatchError as error:
             raise as_airflow(error) from error
         except asyncio.CancelledError:
@@ -207,12 +201,11 @@ class StarBatchOperator(BaseOperator):
         if result is None:
             from plato_sas_airflow.triggers.star_batch import StarBatchTrigger
 
-            deadline = None if self.timeout is None else time.time() + self.timeout.total_seconds()
-            trigger = StarBatchTrigger(
-                batch.serialize(), self.kubernetes_conn_id, deadline, self._waiting().serialize()
+            self.wait_in_triggerer(
+                StarBatchTrigger(
+                    batch.serialize(), self.kubernetes_conn_id, self.wait_until(), self._waiting().serialize()
+                )
             )
-            self.defer(trigger=trigger, method_name="execute_complete")
-            raise AssertionError("unreachable: defer() raises")
         return self._conclude(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -220,7 +213,7 @@ class StarBatchOperator(BaseOperator):
         return self._conclude(context, BatchResult.deserialize(event))
 
     def on_kill(self) -> None:
-        """Airflow's signal handler calls this in the worker. `process_batch` then cancels the stars."""
+        """Airflow's signal handler calls this in the worker. The batch's processing then cancels the stars."""
         if self._running is not None:
             loop, task = self._running
             loop.call_soon_threadsafe(task.cancel)
@@ -245,7 +238,7 @@ class StarBatchOperator(BaseOperator):
             origin=f"{task.dag_id}/{task.run_id}/{task.task_id}" + (f"/{map_index}" if map_index >= 0 else ""),
         )
 
-    def rerun_wish(self, context: Context) -> RerunRequest | None:
+    def rerun_request(self, context: Context) -> RerunRequest | None:
         """What is to run again."""
         steps = names_of("rerun_from", self.rerun_from)
         if not steps and not flag_of("rerun", self.rerun):
@@ -256,9 +249,9 @@ class StarBatchOperator(BaseOperator):
         path = optional_text("failed_stars_path", self.failed_stars_path)
         return Waiting(self.report_seconds, self.rejected_after.total_seconds(), path)
 
-    async def _process(self, batch: Batch, wish: RerunRequest | None) -> BatchResult | None:
+    async def _process(self, batch: Batch, request: RerunRequest | None) -> BatchResult | None:
         """The result, or None where the trigger waits for it; can be cancelled by `on_kill`."""
-        from plato_sas_airflow.batches.processing import process_batch
+        from plato_sas_airflow.batches.processing import BatchProcessing
         from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 
         current = asyncio.current_task()
@@ -267,7 +260,8 @@ class StarBatchOperator(BaseOperator):
         seconds = None if self.timeout is None else self.timeout.total_seconds()
         try:
             async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
-                return await process_batch(client, batch, wish, self._waiting(), self.log, seconds, not self.deferrable)
+                processing = BatchProcessing(client, batch, self._waiting(), self.log)
+                return await processing.run(request, seconds, to_the_end=not self.deferrable)
         finally:
             self._running = None
 

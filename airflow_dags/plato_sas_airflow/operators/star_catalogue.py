@@ -1,12 +1,11 @@
 """The operator of a campaign's catalogue."""
 
 import asyncio
-import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from plato_sas.api import CatalogueState
@@ -24,12 +23,12 @@ from plato_sas_airflow.errors import BatchError, as_airflow
 from plato_sas_airflow.kube.resource import Resource
 from plato_sas_airflow.links.star_processing import CampaignLink
 from plato_sas_airflow.operators.arguments import is_known, namespace_of
-from plato_sas_airflow.operators.task import token_of
+from plato_sas_airflow.operators.task import CampaignTask, token_of
 from plato_sas_airflow.settings import DEFAULT_CONNECTION
 from plato_sas_airflow.stars.values import decoded, names_of, optional_text, text_of
 
 
-class StarCatalogueOperator(BaseOperator):
+class StarCatalogueOperator(CampaignTask):
     """Has the operator in the cluster make the tables of a campaign's results, and waits until they are there.
 
     Applies one StarCatalogue. One that is there is made again, since products may have changed: once for each time that
@@ -131,13 +130,8 @@ class StarCatalogueOperator(BaseOperator):
             origin=f"{task.dag_id}/{task.run_id}/{task.task_id}",
         )
 
-    def link_values(self) -> dict[str, str]:
-        """What stands in the templates of the links."""
-        given = {"campaign": self.campaign, "pipeline": self.pipeline, "namespace": self.namespace}
-        return {name: str(value) for name, value in given.items() if value}
-
     def execute(self, context: Context) -> dict[str, Any]:
-        deadline = None if self.timeout is None else time.time() + self.timeout.total_seconds()
+        deadline = self.wait_until()
         rejected_seconds = self.rejected_after.total_seconds()
         try:
             wanted = self.wanted(context)
@@ -155,9 +149,9 @@ class StarCatalogueOperator(BaseOperator):
             raise as_airflow(error) from error
         from plato_sas_airflow.triggers.star_catalogue import StarCatalogueTrigger
 
-        trigger = StarCatalogueTrigger(catalogue.serialize(), self.kubernetes_conn_id, deadline, rejected_seconds)
-        self.defer(trigger=trigger, method_name="execute_complete")
-        raise AssertionError("unreachable: defer() raises")
+        return self.wait_in_triggerer(
+            StarCatalogueTrigger(catalogue.serialize(), self.kubernetes_conn_id, deadline, rejected_seconds)
+        )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Called by Airflow with what the trigger fired."""

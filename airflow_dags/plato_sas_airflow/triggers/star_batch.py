@@ -11,7 +11,7 @@ from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
 
 from plato_sas_airflow.batches.batch import Batch
-from plato_sas_airflow.batches.processing import cancel_or_tell, wait_for_batch
+from plato_sas_airflow.batches.processing import BatchProcessing
 from plato_sas_airflow.batches.waiting import Waiting
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 
@@ -59,7 +59,7 @@ class StarBatchTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
             left = None if self.deadline is None else max(0.0, self.deadline - time.time())
-            result = await wait_for_batch(client, self.batch, self.waiting, self.log, left)
+            result = await BatchProcessing(client, self.batch, self.waiting, self.log).wait(left)
         yield TriggerEvent(result.serialize())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
@@ -87,7 +87,7 @@ class StarBatchTrigger(BaseTrigger):
                     self.log.info("The task is still deferred: its stars go on under another triggerer")
                     return
                 async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
-                    await cancel_or_tell(client, self.batch, self.log)
+                    await BatchProcessing(client, self.batch, self.waiting, self.log).cancel()
         except Exception as error:
             self.log.error("Stars of the batch %s go on: %s: %s", self.batch.id, type(error).__name__, error)
 

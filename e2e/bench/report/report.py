@@ -73,10 +73,11 @@ def _line(name: str, value: object, unit: str, bar: str | None, verdict: str) ->
 
 
 def machines(results: Mapping[str, Document]) -> list[str]:
-    """What the figures were measured on and with; one line for each different answer."""
+    """What the figures were measured on and with: one line for each machine, with the commit of each benchmark."""
     seen: dict[str, list[str]] = {}
     for one in ordered(results):
         facts = {**one["machine"], **one["versions"]}
+        commit = facts.pop("commit", "unknown")
         text = ", ".join(f"{name} {value}" for name, value in facts.items())
-        seen.setdefault(text, []).append(f"{one['name']} ({one['started'][:10]})")
+        seen.setdefault(text, []).append(f"{one['name']} ({one['started'][:10]}, {commit})")
     return [f"Measured with {text}: {', '.join(names)}." for text, names in seen.items()]

@@ -11,7 +11,7 @@ from tests.plato_sas_airflow.resources import BATCH, changed, resource
 WANTED = BATCH.resources()["kic1-q1"]
 OTHERS = {"plato-sas.io/batch": "other"}
 OTHER_WORK: dict[str, Any] = {"parameters": {"msap1": {"x": 1}}}
-WISH = RerunRequest("b/0")
+REQUEST = RerunRequest("b/0")
 FROM = RerunRequest("b/0", ("msap3-03",))
 DONE_FOR_WISH = {RERUN_ANNOTATION: "b/0"}
 REFUSED_NOW = {"conditions": [{"type": "Accepted", "status": "False", "reason": "RevisionLost"}]}
@@ -59,41 +59,41 @@ def test_without_a_wish_only_what_is_not_done_runs(existing: Resource | None, ac
 
 
 @pytest.mark.parametrize(
-    ("existing", "wish", "rerun"),
+    ("existing", "asked", "rerun"),
     [
-        (resource(state="Succeeded"), WISH, {}),
-        (resource(state="Failed"), WISH, {}),
+        (resource(state="Succeeded"), REQUEST, {}),
+        (resource(state="Failed"), REQUEST, {}),
         (others(resource(state="Succeeded")), FROM, {"from": ["msap3-03"]}),
         (others(resource(state="Succeeded"), **OTHER_WORK), FROM, {"from": ["msap3-03"]}),
         (resource(state="Rejected"), FROM, {"from": ["msap3-03"]}),
         (resource(state="Failed"), None, {"failed": True}),
-        (changed(resource(state="Failed"), annotations=DONE_FOR_WISH), WISH, {"failed": True}),
+        (changed(resource(state="Failed"), annotations=DONE_FOR_WISH), REQUEST, {"failed": True}),
         (changed(resource(state="Succeeded"), **OTHER_WORK), None, {}),
     ],
 )
-def test_how_a_star_runs_again(existing: Resource, wish: RerunRequest | None, rerun: dict[str, Any]) -> None:
-    assert assess(existing, WANTED, BATCH, wish) == Verdict(Action.RERUN, rerun)
+def test_how_a_star_runs_again(existing: Resource, asked: RerunRequest | None, rerun: dict[str, Any]) -> None:
+    assert assess(existing, WANTED, BATCH, asked) == Verdict(Action.RERUN, rerun)
 
 
 def test_a_wish_is_granted_once_and_not_again_when_airflow_retries() -> None:
     existing = resource(state="Succeeded")
-    assert assess(existing, WANTED, BATCH, WISH) == Verdict(Action.RERUN)
-    patch = to_rerun(WANTED, existing, {}, WISH)
+    assert assess(existing, WANTED, BATCH, REQUEST) == Verdict(Action.RERUN)
+    patch = to_rerun(WANTED, existing, {}, REQUEST)
     assert patch == [
         {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
         {"op": "add", "path": "/spec/rerun", "value": {"id": 1}},
         {"op": "add", "path": "/metadata/annotations/plato-sas.io~1airflow-rerun", "value": "b/0"},
     ]
     now = changed(existing, annotations=DONE_FOR_WISH, rerun={"id": 1})
-    assert assess(now, WANTED, BATCH, WISH) == Verdict(Action.ADOPT), "it is under way"
+    assert assess(now, WANTED, BATCH, REQUEST) == Verdict(Action.ADOPT), "it is under way"
     now["status"] = {**existing["status"], "rerun": 1}
-    assert assess(now, WANTED, BATCH, WISH) == Verdict(Action.ADOPT)
+    assert assess(now, WANTED, BATCH, REQUEST) == Verdict(Action.ADOPT)
     assert assess(now, WANTED, BATCH, RerunRequest("b/2")) == Verdict(Action.RERUN)
 
 
-@pytest.mark.parametrize(("wish", "action"), [(WISH, Action.ADOPT), (FROM, Action.REFUSE)])
-def test_another_tasks_star_that_is_under_way_is_not_disturbed(wish: RerunRequest, action: Action) -> None:
-    assert assess(others(resource(state="Running")), WANTED, BATCH, wish).action is action
+@pytest.mark.parametrize(("asked", "action"), [(REQUEST, Action.ADOPT), (FROM, Action.REFUSE)])
+def test_another_tasks_star_that_is_under_way_is_not_disturbed(asked: RerunRequest, action: Action) -> None:
+    assert assess(others(resource(state="Running")), WANTED, BATCH, asked).action is action
 
 
 def test_a_resource_that_is_being_deleted_is_refused_for_now() -> None:

@@ -84,15 +84,15 @@ async def test_a_finished_star_counts_at_once_and_of_a_failed_one_what_failed_ru
 async def test_a_wish_reruns_every_star_once(
     client: StarProcessingClient, cluster: Cluster, make_batch: MakeBatch
 ) -> None:
-    batch, wish = make_batch("KIC1", "KIC2"), RerunRequest("batch-a/0", ("msap3-03",))
+    batch, request = make_batch("KIC1", "KIC2"), RerunRequest("batch-a/0", ("msap3-03",))
     await apply_batch(client, batch)
     cluster.set_state("kic1-q1", "Succeeded")
     cluster.set_state("kic2-q1", "Succeeded")
-    assert await apply_batch(client, batch, wish) == {Action.RERUN: 2}
+    assert await apply_batch(client, batch, request) == {Action.RERUN: 2}
     assert cluster.get("kic1-q1")["spec"]["rerun"] == {"id": 1, "from": ["msap3-03"], "failed": False}
     cluster.set_state("kic1-q1", "Succeeded", rerun=1)
     cluster.set_state("kic2-q1", "Failed", rerun=1)
-    assert await apply_batch(client, batch, wish) == {Action.ADOPT: 1, Action.RERUN: 1}, "a retry of the same task"
+    assert await apply_batch(client, batch, request) == {Action.ADOPT: 1, Action.RERUN: 1}, "a retry of the same task"
     assert cluster.get("kic2-q1")["spec"]["rerun"] == {"id": 2, "failed": True}
     cluster.set_state("kic2-q1", "Succeeded", rerun=2)
     assert await apply_batch(client, batch, RerunRequest("batch-a/2")) == {Action.RERUN: 2}, "the task was cleared"
@@ -120,13 +120,13 @@ async def test_a_rerun_takes_away_what_somebody_else_has_set(
     cluster.create("kic1-q1", "KIC1")
     cluster.patch("kic1-q1", {"spec": {"parameters": {"msap1": {"window": 2}}, "rerun": {"id": 3, "from": ["msap1"]}}})
     cluster.set_state("kic1-q1", "Failed", rerun=3)
-    batch, wish = make_batch("KIC1"), RerunRequest("batch-a/0")
-    assert await apply_batch(client, batch, wish) == {Action.RERUN: 1}
+    batch, request = make_batch("KIC1"), RerunRequest("batch-a/0")
+    assert await apply_batch(client, batch, request) == {Action.RERUN: 1}
     spec = cluster.get("kic1-q1")["spec"]
     assert "parameters" not in spec
     assert spec["rerun"] == {"id": 4, "failed": False}
     cluster.set_state("kic1-q1", "Failed", rerun=4)
-    assert await apply_batch(client, batch, wish) == {Action.RERUN: 1}
+    assert await apply_batch(client, batch, request) == {Action.RERUN: 1}
     assert cluster.get("kic1-q1")["spec"]["rerun"] == {"id": 5, "failed": True}
 
 

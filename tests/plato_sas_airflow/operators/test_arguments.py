@@ -132,23 +132,23 @@ def test_rendered_texts_become_what_they_mean() -> None:
     context: Any = {"ti": Task()}
     batch = made.batch(context)
     assert (batch.parameters, batch.priority, batch.previous_campaign) == ({"msap1": {"window": "2.5"}}, 7, None)
-    assert made.rerun_wish(context) is None
+    assert made.rerun_request(context) is None
 
 
 def test_a_wish_is_new_after_a_clear_and_the_same_for_retries() -> None:
     """Airflow adds the tries before to `max_tries` when a task is cleared."""
     made = operator(rerun="true", rerun_from='["msap1"]', retries=2)
 
-    def wish(try_number: int, max_tries: int) -> RerunRequest:
+    def request(try_number: int, max_tries: int) -> RerunRequest:
         context: Any = {"ti": Task(try_number=try_number, max_tries=max_tries)}
-        found = made.rerun_wish(context)
+        found = made.rerun_request(context)
         assert found is not None
         return found
 
-    first = wish(1, 2)
+    first = request(1, 2)
     assert first.from_steps == ("msap1",)
-    assert wish(2, 2) == wish(3, 2) == first
-    assert wish(4, 5) == wish(5, 5) != first, "cleared after three tries"
+    assert request(2, 2) == request(3, 2) == first
+    assert request(4, 5) == request(5, 5) != first, "cleared after three tries"
 
 
 def test_a_slice_of_a_list_or_a_file(tmp_path: Any) -> None:
