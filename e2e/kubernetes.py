@@ -12,7 +12,7 @@ from plato_sas.api import Document
 
 
 def run(program: str, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-    """Run one of the tools in `.local/bin` on the cluster; gives its standard output. Raises CommandFailed."""
+    """Run one of the tools in `.local/bin` on the cluster; returns its standard output. Raises CommandFailed."""
     command = [str(BIN / program), *arguments]
     environment = {**os.environ, "KUBECONFIG": str(KUBECONFIG)}
     try:

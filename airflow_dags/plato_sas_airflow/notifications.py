@@ -1,4 +1,4 @@
-"""Who is told of failed runs and missed deadlines: the log always, and the site's notifier if it has one."""
+"""Who is notified of failed runs and missed deadlines: the log always, and the site's notifier if it has one."""
 
 import logging
 from collections.abc import Mapping

@@ -185,7 +185,7 @@ class Settings(BaseModel):
     notifier: str = Field(
         "",
         description=(
-            "Class of an Airflow notifier, told of failed runs and missed deadlines. Beside it both are in the log."
+            "Class of an Airflow notifier, called for failed runs and missed deadlines. Beside it both are in the log."
         ),
         examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
     )

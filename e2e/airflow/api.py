@@ -80,7 +80,7 @@ class AirflowApi:
         return found
 
     def trigger_dag(self, dag_id: str, conf: Mapping[str, Any]) -> str:
-        """Start a run with `conf` as its parameters; gives its run id."""
+        """Start a run with `conf` as its parameters; returns its run id."""
         body = {"logical_date": None, "conf": dict(conf)}
         return str(self._json("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 

@@ -150,7 +150,7 @@ class AirflowPages:
         return self._until(look, f"links {', '.join(names)}")
 
     def follow(self, link: str) -> str:
-        """Click on a link that opens a page of its own, go there; gives its text."""
+        """Click on a link that opens a page of its own, go there; returns its text."""
         known = set(self.driver.window_handles)
         self._click(By.LINK_TEXT, link)
         (window,) = self._until(lambda: set(self.driver.window_handles) - known, f"a page behind {link}")
@@ -192,7 +192,7 @@ class AirflowPages:
     def _wait(
         self, what: str, condition: Callable[[WebDriver], T | Literal[False] | None], seconds: float = _PAGE_SECONDS
     ) -> T:
-        """What `condition` gives as soon as it is something. Raises AssertionError after so many seconds."""
+        """What `condition` returns as soon as it is something. Raises AssertionError after so many seconds."""
         try:
             # The pages are drawn anew all the time; what is gone is looked for again.
             wait = WebDriverWait(self.driver, seconds, ignored_exceptions=(StaleElementReferenceException,))

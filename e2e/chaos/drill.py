@@ -143,7 +143,7 @@ class Drill:
         self.injected[row or self.name] += times
 
     def until(self, look: Callable[[], T | None], what: str, seconds: float | None = None) -> T:
-        """What `look` gives once it is true; the API server may be away meanwhile. Raises OutOfTime."""
+        """What `look` returns once it is true; the API server may be away meanwhile. Raises OutOfTime."""
         deadline = min(self._deadline, time.monotonic() + seconds) if seconds else self._deadline
         said = ""
         while True:

@@ -36,7 +36,7 @@ class OperatorNotReady(Exception):
 
 @dataclass(frozen=True)
 class Surrounding:
-    """What an operator is told. `token` is its service account's; `log` gets its output."""
+    """An operator's settings. `token` is its service account's; `log` gets its output."""
 
     namespace: str
     server: str

@@ -109,7 +109,7 @@ class FaultProxy:
         self._flowing.set()
 
     def cut(self, how: Cut) -> int:
-        """End every watch stream that is open now; gives their number."""
+        """End every watch stream that is open now; returns their number."""
         streams = [stream for stream, ending in self._streams.items() if ending is None]
         for stream in streams:
             self._streams[stream] = how

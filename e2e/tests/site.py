@@ -30,7 +30,7 @@ _FLAGS = ("silent", "hang", "ignore_sigterm", "write_outside", "crash_after_outp
 
 
 def until(look: Callable[[], T | None], what: str, seconds: float) -> T:
-    """What `look` gives as soon as it is something. Raises AssertionError after so many seconds."""
+    """What `look` returns as soon as it is something. Raises AssertionError after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()

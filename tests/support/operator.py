@@ -124,7 +124,7 @@ class OneOperator:
 
 
 def gone(world: FakeCluster, star: str) -> bool:
-    """The star was let go."""
+    """The star was deleted."""
     return star not in world.all(PROCESSING) and not world.all(JOB)
 
 

@@ -37,7 +37,7 @@ async def apply_batch(
 
 
 async def cancel_batch(client: StarProcessingClient, batch: Batch) -> int:
-    """Set `desiredState: Cancel` on the batch's stars that have not finished; gives how many that were.
+    """Set `desiredState: Cancel` on the batch's stars that have not finished; returns how many that were.
 
     A rejected star is among them: it would run when its pipeline is mended.
     Only stars whose claim is still this batch's and this try's: what a later try or another batch has adopted in the

@@ -91,7 +91,7 @@ class Batch:
         return made
 
     def spec(self, star: Star) -> dict[str, Any]:
-        """The star's spec, but for what it is wanted to do.
+        """The star's spec, except its desired state and rerun.
 
         Fields that are left at their defaults stay out: they are then nobody's, and free for others to set.
         """

@@ -26,7 +26,7 @@ def as_csv(failures: Sequence[StarFailure]) -> str:
 
 
 async def write_failed_stars(path: str, failures: Sequence[StarFailure], log: Log) -> str | None:
-    """Write the file; gives its path, or None where it cannot be written, which the log tells.
+    """Write the file; returns its path, or None where it cannot be written, which the log tells.
 
     :param path: a local path, or a URL of a storage that Airflow knows.
     """

@@ -54,7 +54,7 @@ class BatchProgress:
         return name in self._open
 
     def observe(self, resource: Resource, now: float) -> StarFailure | None:
-        """Take in what a resource says at `now`; gives the failure if the star has just failed or been rejected."""
+        """Take in what a resource says at `now`; returns the failure if the star has just failed or been rejected."""
         name = resource["metadata"]["name"]
         if name not in self._open:
             return None

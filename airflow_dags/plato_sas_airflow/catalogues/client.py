@@ -17,7 +17,7 @@ class StarCatalogueClient(StarProcessingClient):
     plural = PLURAL
 
     async def ensure(self, wanted: WantedCatalogue) -> Resource:
-        """Create the catalogue, or have it made again; gives the resource as it then is.
+        """Create the catalogue, or have it made again; returns the resource as it then is.
 
         Raises BatchError when it cannot be adopted, and ApplyError when the server refuses it.
         """

@@ -15,7 +15,7 @@ from plato_sas_airflow.kube.status import is_observed, is_taken_up, last_rerun
 
 DELETED = "Deleted"
 UNFINISHED = "Unfinished"
-"""What is told as a catalogue's state where it has none of its own any more, or none that is final."""
+"""What is reported as a catalogue's state where it has none of its own any more, or none that is final."""
 _NAME_LENGTH = 52
 _HASH_LENGTH = 8
 _IMMUTABLE = ("campaign", "pipeline", "tables", "stars")
@@ -61,7 +61,7 @@ def checked_spec(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class WantedCatalogue:
-    """A catalogue to be made. `spec`: what `checked_spec` gives.
+    """A catalogue to be made. `spec`: what `checked_spec` returns.
 
     `token`: it is made once for each; Airflow's retry of a task has the same one, a cleared task and another run a new
     one. `origin`: the task, for people who look at the resource.
@@ -120,7 +120,7 @@ def final_state(resource: Resource) -> CatalogueState | None:
 
 
 def summary(resource: Resource) -> dict[str, Any]:
-    """What a task gives of a catalogue: name, state, counts and files. Bounded as the status is."""
+    """What a task returns for a catalogue: name, state, counts and files. Bounded as the status is."""
     status = resource.get("status") or {}
     kept = ("state", "message", "exitCode", "attempt", "stars", "tables", "startedAt", "finishedAt")
     return {"name": resource["metadata"]["name"], **{key: status[key] for key in kept if status.get(key) is not None}}

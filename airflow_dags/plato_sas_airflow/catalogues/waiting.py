@@ -16,8 +16,8 @@ from plato_sas_airflow.kube.watching import Log, Observer, Watcher, until_first
 class CatalogueObserver(Observer):
     """What a watch shows of one catalogue.
 
-    `end`: what a task gives of it, once it has ended; its `state` may also be `Deleted`. A catalogue that is `Rejected`
-    has not ended: it is made as soon as somebody mends its pipeline. `rejected` is what a task gives of it meanwhile.
+    `end`: what a task returns for it, once it has ended; its `state` may also be `Deleted`. A catalogue that is `Rejected`
+    has not ended: it is made as soon as somebody mends its pipeline. `rejected` is what a task returns for it meanwhile.
     """
 
     def __init__(self, catalogue: CatalogueRef, log: Log) -> None:
@@ -72,7 +72,7 @@ class CatalogueObserver(Observer):
 async def wait_for_catalogue(
     connection: ApiClient, catalogue: CatalogueRef, log: Log, deadline: float | None, rejected_seconds: float
 ) -> dict[str, Any]:
-    """What a task gives of the catalogue when it has ended; its state is `Unfinished` when the deadline has passed.
+    """What a task returns for the catalogue when it has ended; its state is `Unfinished` when the deadline has passed.
 
     Raises ApiException when the server keeps refusing for another reason than being busy.
     """

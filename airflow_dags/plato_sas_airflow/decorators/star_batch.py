@@ -12,7 +12,7 @@ from plato_sas_airflow.operators.star_batch import StarBatchOperator
 
 
 class _StarBatchDecoratedOperator(DecoratedOperator, StarBatchOperator):
-    """A StarBatchOperator whose `stars` are what a function returns: names, or what `star_spec` gives."""
+    """A StarBatchOperator whose `stars` are what a function returns: names, or what `star_spec` returns."""
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *StarBatchOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {

@@ -21,7 +21,7 @@ FIELD_MANAGER = "plato-sas-airflow"
 WINDOW = 16
 """So many requests of one batch are under way at a time."""
 PERSISTENCE_SECONDS = 300.0
-"""So long is a request tried again that the server is too busy for, or is not there to answer."""
+"""How long to retry while the server is overloaded or unreachable."""
 _PAGE = 500
 _FEW = 50
 _LISTED_PER_GET = 8
@@ -127,7 +127,7 @@ class StarProcessingClient:
                 return
 
     async def select(self, namespace: str, selector: str, keep: Callable[[Resource], T]) -> list[T]:
-        """What `keep` gives of every resource that a label selector matches."""
+        """What `keep` returns of every resource that a label selector matches."""
 
         async def once() -> list[T]:
             return [keep(item) async for page, _ in self.pages(namespace, selector) for item in page]

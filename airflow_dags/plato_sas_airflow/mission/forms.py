@@ -23,7 +23,7 @@ _LIST: dict[str, Any] = {"type": ["array", "null"]}
 
 
 def common(settings: Settings, name: str) -> dict[str, Any]:
-    """Arguments of `@dag` that every DAG has: retries, queue, and who is told. `name`: of its alert's setting."""
+    """Arguments of `@dag` that every DAG has: retries, queue, and who is notified. `name`: of its alert's setting."""
     defaults: dict[str, Any] = {
         "retries": settings.retries,
         "retry_delay": settings.retry_delay,

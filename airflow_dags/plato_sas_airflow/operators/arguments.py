@@ -1,6 +1,6 @@
 """What can be said of an operator's arguments while its DAG is parsed.
 
-A template, and what another task gives, is known only when the task runs. It is checked then.
+A template, and what another task returns, is known only when the task runs. It is checked then.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -43,7 +43,7 @@ _OTHERS: dict[str, Callable[[str, Any], Any]] = {
 
 
 def is_known(value: object) -> bool:
-    """Neither a template nor something that another task gives, in any part of it."""
+    """Neither a template nor something that another task returns, in any part of it."""
     if isinstance(value, str):
         return not any(mark in value for mark in _TEMPLATE_MARKS)
     if isinstance(value, Mapping):

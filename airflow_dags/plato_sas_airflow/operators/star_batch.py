@@ -56,7 +56,7 @@ class StarBatchOperator(CampaignTask):
     `cancelled`, `failures` (the first 100 failed stars with step, exit code and last log lines), `failures_omitted`
     (how many more there are) and `failed_stars_file`.
 
-    :param stars: names of stars, or what `star_spec` gives for them; or the JSON text of such a list (as
+    :param stars: names of stars, or what `star_spec` returns for them; or the JSON text of such a list (as
         `"{{ params.stars | tojson }}"` renders). Either this or `stars_file`.
     :param stars_file: CSV with a header, or one name a line: a local path, or a URL of a storage that Airflow knows.
     :param stars_column: the column of the names; the one called `star` by default, else the first one.
@@ -266,7 +266,7 @@ class StarBatchOperator(CampaignTask):
             self._running = None
 
     def _conclude(self, context: Context, result: BatchResult) -> dict[str, Any]:
-        """Log the end, and give the result or fail with it."""
+        """Log the end, and return the result or fail with it."""
         for failure in result.failures:
             self.log.error("%s", failure.text())
         if result.failures_omitted:

@@ -172,7 +172,7 @@ class StarCatalogueOperator(CampaignTask):
             return await wait_for_catalogue(connection, catalogue, self.log, deadline, rejected_seconds)
 
     def _conclude(self, context: Context, end: dict[str, Any]) -> dict[str, Any]:
-        """Log the end, and give it or fail with it. Only an explicit success is one."""
+        """Log the end, and return it or fail with it. Only an explicit success is one."""
         for table in end.get("tables") or []:
             for file in table.get("files") or []:
                 self.log.info("Table %s: %s rows, %s", table["name"], table["rows"], file["path"])

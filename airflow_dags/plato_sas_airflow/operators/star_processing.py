@@ -30,7 +30,7 @@ class StarProcessingOperator(StarBatchOperator):
     :param inputs: per external product of the pipeline, its `path` below the inputs volume, its `sha256`, or both; or
         the JSON text of that.
 
-    The other parameters are those of StarBatchOperator, but for its stars and for `max_failed_fraction`.
+    The other parameters are those of StarBatchOperator, except its stars and `max_failed_fraction`.
     """
 
     template_fields: Sequence[str] = (

@@ -30,11 +30,11 @@ class Star:
 
     @classmethod
     def deserialize(cls, value: object) -> Self:
-        """From a name, or from what `star_spec` gives. Raises BatchError."""
+        """From a name, or from what `star_spec` returns. Raises BatchError."""
         if isinstance(value, str):
             return cls(value)
         if not isinstance(value, Mapping):
-            raise BatchError(f"stars: {value!r} is neither a name nor what star_spec gives")
+            raise BatchError(f"stars: {value!r} is neither a name nor what star_spec returns")
         unknown = sorted(set(value) - {"star", "parameters", "inputs", "priority"})
         if unknown:
             raise BatchError(f"stars: {value.get('star')!r} has unknown fields: {', '.join(map(str, unknown))}")
@@ -73,7 +73,7 @@ def star_spec(
 def stars_of(value: object) -> list[Star]:
     """The stars of a list, or of the JSON text of one (what a template renders to).
 
-    An item is a name, or what `star_spec` gives. The same item twice counts once. Raises BatchError.
+    An item is a name, or what `star_spec` returns. The same item twice counts once. Raises BatchError.
     """
     if isinstance(value, str):
         try:

@@ -22,7 +22,7 @@ def text_of(field: str, value: object) -> str:
 
 
 def optional_text(field: str, value: object) -> str | None:
-    """None also for the empty text, which is what a template gives for nothing. Raises BatchError."""
+    """None also for the empty text, which is what a template renders for nothing. Raises BatchError."""
     return None if value is None or value == "" else text_of(field, value)
 
 

@@ -26,10 +26,10 @@ class StarBatchTrigger(BaseTrigger):
 
     It keeps nothing that matters: the same trigger in another triggerer finds the same stars by their label.
 
-    :param batch: what `Batch.serialize` gives.
+    :param batch: what `Batch.serialize` returns.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
     :param deadline: seconds since the epoch, or None to wait for ever. Unfinished stars are cancelled then.
-    :param waiting: what `Waiting.serialize` gives.
+    :param waiting: what `Waiting.serialize` returns.
     """
 
     def __init__(

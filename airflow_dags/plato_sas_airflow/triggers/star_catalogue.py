@@ -13,7 +13,7 @@ from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 class StarCatalogueTrigger(BaseTrigger):
     """Follows one StarCatalogue with one watch, and fires once: when it has ended, is gone, or the deadline has passed.
 
-    :param catalogue: what `CatalogueRef.serialize` gives.
+    :param catalogue: what `CatalogueRef.serialize` returns.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
     :param deadline: seconds since the epoch, or None to wait for ever.
     :param rejected_seconds: a catalogue that stays `Rejected` so long has failed.

@@ -47,7 +47,7 @@ class StarStateTrigger(BaseTrigger):
     :param namespace: where the stars are.
     :param name: name of one StarProcessing, or
     :param selector: a label selector.
-    :param goal: what `Goal.serialize` gives.
+    :param goal: what `Goal.serialize` returns.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
     :param report_seconds: the counts are logged so often.
     """

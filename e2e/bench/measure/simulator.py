@@ -64,7 +64,7 @@ def _command() -> list[str]:
 
 @contextmanager
 def simulated_nodes(nodes: int = NODES) -> Iterator[ProcessRecord]:
-    """Nodes for pods that tolerate their taint; gives KWOK's process. Raises BenchError, CommandFailed."""
+    """Nodes for pods that tolerate their taint; returns KWOK's process. Raises BenchError, CommandFailed."""
     ensure([named("kwok", "local")])
     _clear()
     log = FOLDER / "kwok.log"

@@ -16,7 +16,7 @@ _METADATA = {"Date": None}
 
 
 def draw(results: Mapping[str, Document], folder: Path) -> list[tuple[str, Path]]:
-    """One file for each plot that there are data for; gives title and file."""
+    """One file for each plot that there are data for; returns title and file."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for name, one in sorted(results.items()):

@@ -21,7 +21,7 @@ class ReportError(Exception):
 
 
 def write(page: Path = PAGE, folder: Path = PLOTS) -> list[Path]:
-    """Replace what is between the page's markers, and the plots; gives the files. Raises ReportError."""
+    """Replace what is between the page's markers, and the plots; returns the files. Raises ReportError."""
     results = {name: one for name, one in read_all().items() if not one["quick"]}
     if not results:
         raise ReportError("there are no results of full runs in .local/bench: make bench")

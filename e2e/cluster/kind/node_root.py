@@ -117,7 +117,7 @@ def _add_images(root: Path, binaries: Path, runner: Runner) -> None:
 
 @contextmanager
 def _containerd(store: Path, folder: Path) -> Iterator[list[str]]:
-    """A containerd that keeps its images in `store`; gives the client's command."""
+    """A containerd that keeps its images in `store`; returns the client's command."""
     folder.mkdir(parents=True)
     socket, configuration = folder / "c.sock", folder / "config.toml"
     configuration.write_text(

@@ -29,12 +29,12 @@ def cel_rules(*rules: tuple[str, str]) -> dict[str, Any]:
 
 
 def list_map(key: str) -> dict[str, Any]:
-    """JSON-schema extra for a list whose items are told apart by `key`."""
+    """JSON-schema extra for a list whose items are distinguished by `key`."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 BY_NAME = list_map("name")
-# What one writer alone writes, as a whole: the API server then keeps no book of who wrote which field inside of it.
+# Owned by one writer and replaced whole, so the API server need not track field ownership inside.
 ATOMIC_LIST: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 ATOMIC_MAP: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
 IMMUTABLE = cel_rules(("self == oldSelf", "is immutable"))

@@ -51,7 +51,7 @@ def attempts_folder(catalogues: Path, order: CatalogueOrder) -> Path:
 
 
 def collect(order: CatalogueOrder, roots: Roots, say: Callable[[str], None]) -> CatalogueReport:
-    """Make and publish the catalogue. `say` is told of progress and of problems, a line at a time.
+    """Make and publish the catalogue. `say` receives progress and problems, a line at a time.
 
     Raises CollectionFailed, or OSError where a volume is at fault.
     """

@@ -21,7 +21,7 @@ Meta = Mapping[str, Any]
 
 _BLOCK = 4096  # rows
 _READ = 1 << 20
-# Of the table's meta data, what FITS has a keyword for; the rest is told in comments.
+# Of the table's meta data, what FITS has a keyword for; the rest goes into comments.
 _KEYWORDS = {
     "catalogue": "CATALOG", "campaign": "CAMPAIGN", "pipeline": "PIPELINE", "revision": "REVISION",
     "attempt": "ATTEMPT", "created": "DATE", "stars": "STARS", "leftOut": "LEFTOUT",

@@ -60,8 +60,8 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
     operator = Operator(client, settings)
     health.waits_for("the first list of all resources")
     await operator.prime()
-    # What is there now stays: the collector need not walk through it, which takes a second on a busy machine. And it
-    # comes less often: a pod's document alone has hundreds of dicts, most of which go without it.
+    # Freeze long-lived objects so that the garbage collector skips them; a full pass takes a second on a busy machine.
+    # Run it less often, too: a pod's document alone has hundreds of dicts, most of which are freed without it.
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, *gc.get_threshold()[1:])
     health.waits_for(None)

@@ -18,7 +18,7 @@ class Health:
 
     @asynccontextmanager
     async def serve(self, port: int, host: str = "0.0.0.0") -> AsyncIterator[int]:  # noqa: S104 - the kubelet asks
-        """Answer while in the context; gives the port, which is a free one for port 0."""
+        """Answer while in the context; returns the port, which is a free one for port 0."""
         application = web.Application()
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)

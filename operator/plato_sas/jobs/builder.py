@@ -159,7 +159,7 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
 
 
 def _inputs(step: StepDescription) -> list[Document]:
-    """Each input by its own subPath, but for late ones, which stage-in has put into the folder."""
+    """Each input by its own subPath, except late ones, which stage-in has put into the folder."""
     return [
         {"name": one.volume, "mountPath": f"/sas/in/{one.name}", "subPath": one.path, "readOnly": True}
         for one in step.inputs

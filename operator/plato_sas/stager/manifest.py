@@ -115,7 +115,7 @@ def _outputs(found: object) -> dict[str, PublishedFile] | None:
 
 
 def _told(document: Mapping[str, Any]) -> bool:
-    """Whether what `Manifest.report` gives is there. Manifests did not always list missing outputs."""
+    """Whether what `Manifest.report` returns is there. Manifests did not always list missing outputs."""
     missing = document.get("missing", [])
     return (
         isinstance(document.get("digest"), str)

@@ -78,7 +78,7 @@ class _Attempt:
         try:
             return self._checked(name)
         except Problem as problem:
-            # Several may have to be told in one report.
+            # One report may hold several.
             return Withheld(problem.reason, shortened(problem.message, self.room // 3))
 
     def place(self, name: str, checked: _Checked) -> None:

@@ -315,7 +315,7 @@ async def test_a_full_volume_is_tried_until_it_is_not(tmp_path: Path, monkeypatc
         write_all(descriptor, data)
 
     monkeypatch.setattr(module, "write_all", write)
-    async with shop(tmp_path, workers=1) as one:
+    async with shop(tmp_path, workers=1, first_pause=0.0001) as one:
         one.ask("j1", pod("p", "step-p"))
         assert "container=step-p" in await one.kept("j2", pod("q", "step-p"))  # not held up
         assert await asyncio.wait_for(one.marked.get(), 30) == "star-of-j1"

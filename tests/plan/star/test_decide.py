@@ -61,7 +61,7 @@ def test_facts_and_digests_reach_the_status() -> None:
     assert (world.step("a").exit_code, world.step("a").attempt) == (0, 1)
 
 
-def test_a_finished_job_is_let_go_only_after_its_outcome_is_in_the_status() -> None:
+def test_a_finished_job_is_released_only_after_its_outcome_is_in_the_status() -> None:
     world = per_step(graph({"a": []}))
     world.decide()
     world.finish("a")

@@ -35,7 +35,7 @@ def run_folder(work: str, dag_id: str, run_id: str) -> str:
 
 
 def write_batches(folder: str, batches: Iterable[PlannedBatch]) -> list[str]:
-    """A file for each batch, as `StarBatchOperator(stars_file=...)` reads it; gives their paths."""
+    """A file for each batch, as `StarBatchOperator(stars_file=...)` reads it; returns their paths."""
     paths = []
     for batch in batches:
         _write(f"{folder}/{batch.name}.csv", (COLUMN,), ((star,) for star in batch.stars))
@@ -44,7 +44,7 @@ def write_batches(folder: str, batches: Iterable[PlannedBatch]) -> list[str]:
 
 
 def write_bad_rows(path: str, unit: str, bad: Iterable[BadRow]) -> str:
-    """A file with the rows that are left out, and why; gives its path."""
+    """A file with the rows that are left out, and why; returns its path."""
     _write(path, (unit, COLUMN, "problem"), ((one.number, one.star, one.problem) for one in bad))
     return path
 

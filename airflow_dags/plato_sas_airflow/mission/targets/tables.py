@@ -1,6 +1,6 @@
 """The rows of a target list in CSV, VOTable, FITS or ECSV. Pure: bytes in, rows out.
 
-The format is told by the content, not by the file's name: an object of a store need not have an extension.
+The format is recognised by the content, not by the file's name: an object of a store need not have an extension.
 """
 
 import csv

@@ -32,7 +32,7 @@ _LONGEST_PAUSE = 60.0
 
 
 class Catalogues:
-    """Reconciles the namespace's StarCatalogues. `clock` gives the time in RFC 3339; durations in seconds."""
+    """Reconciles the namespace's StarCatalogues. `clock` returns the time in RFC 3339; durations in seconds."""
 
     def __init__(
         self,

@@ -61,7 +61,7 @@ class _Unreadable(Exception):
 
 
 class LogKeeper:
-    """Fetches the logs of finished Jobs and keeps them; `mark` is told the StarProcessing when a Job's is durable.
+    """Fetches the logs of finished Jobs and keeps them; `mark` is called with the StarProcessing once a Job's log is durable.
 
     A log that stays unreadable (its node or its pod is gone) counts as kept once the file says so. A volume that does
     not take the file is tried for ever, ever more slowly. Neither holds up other Jobs' logs.
@@ -102,7 +102,7 @@ class LogKeeper:
         self._ready.put_nowait(wanted)
 
     def forget(self, job_name: str) -> None:
-        """The Job is gone: nothing is to be remembered of it, nor fetched for it."""
+        """The Job is gone: forget it, and fetch nothing more for it."""
         self._kept.discard(job_name)
         self._wanted.pop(job_name, None)
         metrics.LOGS_WAITING.set(len(self._wanted))

@@ -28,7 +28,7 @@ _MAX_NOTE = 1000
 
 @dataclass(frozen=True)
 class Note:
-    """One event to be told."""
+    """One Event to report."""
 
     type: str  # Normal or Warning
     reason: str
@@ -48,7 +48,7 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
             yield Note("Warning", "StepRetried", f"{step.name}: {step.reason}: {step.message or ''}")
     if new.state is old.state:
         return
-    # A star that succeeds is told by its status: an Event for each of a quarter of a million would be a write in eight.
+    # A star's success is in its status: an Event for each of a quarter of a million would be a write in eight.
     if new.state is StarState.REJECTED:
         yield Note("Warning", "Rejected", condition.message if (condition := _condition(new, ACCEPTED)) else "")
     elif new.state in (StarState.CANCELLED, StarState.SUSPENDED):
@@ -56,7 +56,7 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
 
 
 def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Iterator[Note]:
-    """As `notes`, of a catalogue; there are few of them, so its success is told too."""
+    """As `notes`, of a catalogue; there are few of them, so its success is reported too."""
     reason = condition.reason if (condition := _condition(new, COMPLETE)) else ""
     if sum((new.retries or {}).values()) > sum((old.retries or {}).values()):
         yield Note("Warning", "Retried", f"{reason}: {new.message or ''}")

@@ -28,7 +28,7 @@ class Actuator:
         self._site = site
 
     async def execute(self, actions: Iterable[Action]) -> list[Refusal]:
-        """Carry them out, but for ReleaseJob; gives the Jobs that the API server refused.
+        """Carry them out, except ReleaseJob; returns the Jobs that the API server refused.
 
         Raises ApiError where it did not judge: the actions before are done, and deciding again will find them so.
         """

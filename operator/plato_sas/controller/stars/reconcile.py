@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Reconciles stars by name. `clock` gives the time in RFC 3339; `mark` makes a key dirty."""
+    """Reconciles stars by name. `clock` returns the time in RFC 3339; `mark` makes a key dirty."""
 
     def __init__(
         self,
@@ -106,8 +106,8 @@ class Reconciler:
         if not decision.busy and (not decision.needs_slot or status.state.finished):
             self._window.release(name)
         await tell(self._client, processing, notes(processing.status, status), self._clock())
-        # First of all this: what goes may be what a quota has been used up by.
-        again = await self._let_go(processing, decision, status)
+        # Clean up before raising: the deleted Jobs may be what exhausts the quota.
+        again = await self._clean_up(processing, decision, status)
         if refusals and not all(one.final for one in refusals):
             raise ApiError(403, "; ".join(one.message for one in refusals))
         return again
@@ -118,7 +118,7 @@ class Reconciler:
         current = status.observed_generation == metadata.generation
         return status.state.ended and current and not self._view.has_jobs(metadata.name)
 
-    async def _let_go(
+    async def _clean_up(
         self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
     ) -> float | None:
         """Delete what has had its time; when to look again."""
@@ -200,7 +200,7 @@ class Reconciler:
             self._view.drop(PROCESSING, stored)
             return
         # The watch's echo of our own write is no news to the view: what it allows is marked here, as that a rival goes
-        # on. The star itself has been decided to its end, but for what waits until its status is stored.
+        # on. The star itself has been decided to its end, except what waits until its status is stored.
         touched = self._view.put(PROCESSING, patched)
         if _changed_in_status_alone(stored, patched):
             if patched["status"] == new:

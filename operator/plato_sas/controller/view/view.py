@@ -191,7 +191,7 @@ class View:
 
 
 def decisive(kind: Kind, item: Document) -> bool:
-    """Whether something may follow, so that a star has to be looked at now; progress inside of a Job is only told."""
+    """Whether the event may change a decision; progress inside a Job only updates the status."""
     return kind not in (JOB, POD) or _ended(kind, item)
 
 

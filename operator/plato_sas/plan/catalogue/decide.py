@@ -96,7 +96,7 @@ def decide(observed: Observed) -> Decision:
     catalogue = observed.catalogue
     progress = _Progress(catalogue.status, _reason(catalogue.status))
     _follow(progress, observed)
-    _let_go(progress, observed)
+    _clean_up(progress, observed)
     rerun = catalogue.spec.rerun
     if rerun is not None and rerun.id > (progress.status.rerun or 0) and _idle(progress.status):
         # Written down before anything of it starts: a Job that is found belongs to the rerun that the status names.
@@ -105,7 +105,7 @@ def decide(observed: Observed) -> Decision:
         progress.again.append(0.0)
         return _decision(progress, observed, accepted=None)
     if progress.status.state is CatalogueState.PENDING and progress.status.retries != catalogue.status.retries:
-        # A failure is written down, and told, before the next attempt begins.
+        # A failure is recorded and reported before the next attempt begins.
         progress.again.append(pause_left(progress.status, observed.now))
         return _decision(progress, observed, accepted=None)
     if progress.status.state in (CatalogueState.PENDING, CatalogueState.REJECTED):
@@ -214,7 +214,7 @@ def _failed(progress: _Progress, failure: Failure, now: str) -> None:
     progress.reason = "CollectionFailed" if failure.reason == "ModuleFailed" else failure.reason
 
 
-def _let_go(progress: _Progress, observed: Observed) -> None:
+def _clean_up(progress: _Progress, observed: Observed) -> None:
     """Jobs whose outcome a stored status has, when they have had their time; older ones that still run, at once."""
     stored = observed.catalogue.status
     for one in observed.attempts:

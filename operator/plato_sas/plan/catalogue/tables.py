@@ -1,4 +1,4 @@
-"""A catalogue's tables against its pipeline: what the schema cannot know, and what the collector is told."""
+"""A catalogue's tables against its pipeline: what the schema cannot know, and the collector's order."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -34,7 +34,7 @@ def table_problems(spec: StarCatalogueSpec, graph: Graph) -> list[str]:
 
 
 def build_order(catalogue: StarCatalogue, graph: Graph, revision: str, attempt: str) -> CatalogueOrder:
-    """What the collector is told; the tables must be without problems."""
+    """The collector's order; the tables must be without problems."""
     spec = catalogue.spec
     steps = list(dict.fromkeys(column.step for table in spec.tables for column in table.columns))
     return CatalogueOrder(

@@ -1,4 +1,4 @@
-"""What an ended Job means for its steps, each told once. Exactly one of these holds for a step:
+"""What an ended Job means for its steps, each reported once. Exactly one of these holds for a step:
 
 - it was published, reused or withheld: publish or stage-in has said so;
 - its module ended well, but nothing of it is visible: it is Publishing, and a salvage will publish it;
@@ -188,7 +188,7 @@ class Outcome:
             self._charge_publication(step, failure)
 
     def _charge_publication(self, step: GraphStep, failure: Failure) -> None:
-        """Publish itself failed: so often, and no oftener."""
+        """Charge publish's own failure, up to its retry limit."""
         failed = after_failure(step, self._begun(step), failure, self._at, StepState.PUBLISHING)
         if failed.state is StepState.PUBLISHING:
             number = max(_salvages_failed(failed), self._attempt.salvage)

@@ -27,7 +27,7 @@ def skip(ledger: Ledger, graph: Graph, now: str) -> None:
 
 
 def reason_to_skip(step: GraphStep, ledger: Ledger) -> tuple[str, str] | None:
-    """Reason and message, as far as can be told by the steps upstream that are final."""
+    """Reason and message, as far as the final steps upstream decide it."""
     final = {name for name in step.upstream if ledger.steps[name].state.final}
     for name in sorted(final):
         upstream = ledger.steps[name]
