@@ -17,7 +17,7 @@ from astropy.table import Table
 
 from plato_sas.collector.order import ORDER_VARIABLE, CatalogueOrder
 from plato_sas.collector.report import CatalogueReport, parse_report
-from plato_sas.plan.tables import build_order
+from plato_sas.plan.catalogue.tables import build_order
 from tests.support.catalogue import catalogue, sample_graph
 from tests.support.tree import hdf5, publish_step
 

@@ -4,7 +4,7 @@ import json
 
 from plato_sas.collector.order import CatalogueOrder
 from plato_sas.collector.report import CONTAINERS, CatalogueReport, TableReport, parse_report
-from plato_sas.plan.tables import build_order
+from plato_sas.plan.catalogue.tables import build_order
 from plato_sas.stager.messages import room
 from tests.support.catalogue import REPORT, catalogue, sample_graph
 

@@ -8,7 +8,7 @@ import kopf
 import pytest
 
 from plato_sas.controller import handlers
-from plato_sas.controller.resources import CATALOGUE, WATCHED, Kind
+from plato_sas.controller.kube.resources import CATALOGUE, WATCHED, Kind
 
 
 class Listener:

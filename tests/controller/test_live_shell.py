@@ -12,10 +12,10 @@ from kubernetes.aio.config import kube_config
 
 from e2e.kubernetes import kubectl
 from e2e.layout import KUBECONFIG
-from plato_sas.controller.client import ApiError, KubeClient, NotFound, connect
-from plato_sas.controller.lease import LEASE, Lease, LeaseLost
-from plato_sas.controller.logs import LogKeeper
-from plato_sas.controller.resources import JOB, POD
+from plato_sas.controller.keeping.logs import LogKeeper
+from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound, connect
+from plato_sas.controller.kube.lease import LEASE, Lease, LeaseLost
+from plato_sas.controller.kube.resources import JOB, POD
 from plato_sas.jobs.names import JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]

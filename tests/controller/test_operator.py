@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from plato_sas.controller import operator as module
-from plato_sas.controller.client import ApiError
+from plato_sas.controller.kube.client import ApiError
+from plato_sas.controller.kube.resources import JOB, POD, Kind
 from plato_sas.controller.operator import Operator
-from plato_sas.controller.resources import JOB, POD, Kind
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs.stage import Site
 from tests.support.cluster import FakeCluster

@@ -7,8 +7,8 @@ import pytest
 
 from plato_sas.api import StarProcessing
 from plato_sas.controller import revisions
-from plato_sas.controller.client import ApiError
-from plato_sas.controller.resources import PROCESSING, REVISION
+from plato_sas.controller.kube.client import ApiError
+from plato_sas.controller.kube.resources import PROCESSING, REVISION
 from tests.support.cluster import FakeCluster
 from tests.support.operator import OneOperator, drive
 from tests.support.samples import dag

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from plato_sas import controller
-from plato_sas.controller import resources
-from plato_sas.controller.lease import LEASE
-from plato_sas.controller.resources import CATALOGUE, WATCHED, Kind
+from plato_sas.controller.kube import resources
+from plato_sas.controller.kube.lease import LEASE
+from plato_sas.controller.kube.resources import CATALOGUE, WATCHED, Kind
 
 Permission = tuple[str, str, str]  # API group, resource, verb
 Document = dict[str, Any]
@@ -63,7 +63,7 @@ def role(documents: list[Document], name: str) -> Document:
 
 def test_role_equals_the_requests_made(defaults: list[Document]) -> None:
     folder = Path(controller.__file__).parent
-    made = set().union(*(requests(path) for path in folder.glob("*.py")))
+    made = set().union(*(requests(path) for path in folder.rglob("*.py")))
     assert permission(LEASE, "patch") in made
     assert permission(resources.POD, "get", "log") in made
     assert permission(resources.PROCESSING, "patch", "status") in made

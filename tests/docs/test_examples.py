@@ -19,9 +19,9 @@ import yaml
 from astropy.table import Table
 
 from plato_sas.api import ScienceModule, ScienceModuleSpec, StarCatalogue, StarPipeline, StarProcessing
-from plato_sas.plan.acceptance import problems
-from plato_sas.plan.graph import build_graph
-from plato_sas.plan.tables import table_problems
+from plato_sas.plan.catalogue.tables import table_problems
+from plato_sas.plan.graph.graph import build_graph
+from plato_sas.plan.star.acceptance import problems
 from plato_sas.stager.description import FactDescription, OutputDescription, PublishOrder, Stage, StepDescription
 from plato_sas.stager.publish import publish
 from plato_sas.stager.record import AttemptRecord

@@ -9,13 +9,14 @@ from plato_sas.collector.values import MAX_STRING
 from plato_sas.controller.settings import Settings
 from plato_sas.jobs import builder, shell
 from plato_sas.jobs.failure import FailureClass
-from plato_sas.plan import compose, retries, status
-from plato_sas.plan.attempts import POD_EXPECTED_SECONDS
-from plato_sas.plan.catalogue import TEMPORARY_RETRIES
-from plato_sas.plan.decide import MAX_STEPS_PER_STAGE
-from plato_sas.plan.ledger import MAX_MESSAGE
-from plato_sas.plan.tables import MAX_ORDER
-from plato_sas.plan.timeouts import START_SECONDS
+from plato_sas.plan import retries
+from plato_sas.plan.catalogue.decide import TEMPORARY_RETRIES
+from plato_sas.plan.catalogue.tables import MAX_ORDER
+from plato_sas.plan.star import compose, status
+from plato_sas.plan.star.attempts import POD_EXPECTED_SECONDS
+from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE
+from plato_sas.plan.star.ledger import MAX_MESSAGE
+from plato_sas.plan.star.timeouts import START_SECONDS
 from plato_sas.stager import messages
 
 _SPECIFICATION = "docs/specification.md"

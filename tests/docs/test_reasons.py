@@ -8,7 +8,7 @@ from pathlib import Path
 from plato_sas.api import StarState, StepState
 from plato_sas.jobs import failure
 from plato_sas.jobs.failure import FailureClass
-from plato_sas.plan.outcomes import WITHHELD_BY_THE_VOLUME
+from plato_sas.plan.star.outcomes import WITHHELD_BY_THE_VOLUME
 
 _SPECIFICATION = "docs/specification.md"
 _REASONS = "docs/reference/reasons.md"
@@ -27,7 +27,7 @@ _OF_KUBERNETES = {"Unschedulable"}
 
 def trees(repository: Path) -> Iterator[ast.Module]:
     for package in _PACKAGES:
-        for path in (repository / "operator" / "plato_sas" / package).glob("*.py"):
+        for path in (repository / "operator" / "plato_sas" / package).rglob("*.py"):
             yield ast.parse(path.read_text())
 
 

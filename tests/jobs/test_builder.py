@@ -9,7 +9,7 @@ import pytest
 
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.stage import SalvageRun, Site, StageRun
-from plato_sas.plan.graph import build_graph
+from plato_sas.plan.graph.graph import build_graph
 from plato_sas.stager.description import PublishOrder, Stage
 from tests.support.samples import LIGHT_CURVE, UID, graph, module, output_of, pipeline
 from tests.support.simulator import World

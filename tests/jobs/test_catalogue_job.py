@@ -14,7 +14,7 @@ from plato_sas.jobs.catalogue import (
 )
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.stage import Owner, Site
-from plato_sas.plan.tables import build_order
+from plato_sas.plan.catalogue.tables import build_order
 from tests.support.catalogue import IMAGE, REPORT, catalogue, ended_pod, finished_job, pending_pod, sample_graph
 
 SITE = Site(stager_image="registry/stager:1", catalogue_image=IMAGE, node_selector=(("pool", "science"),))

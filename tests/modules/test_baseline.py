@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from plato_sas.api import ScienceModule, ScienceModuleSpec, StageMode, StarPipeline
-from plato_sas.plan.graph import Graph, build_graph
+from plato_sas.plan.graph.graph import Graph, build_graph
 from tests.support.simulator import Ok, World
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ from typing import Any
 from plato_sas.api import StarCatalogue, StarCatalogueStatus
 from plato_sas.collector.report import CatalogueReport, TableReport
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, MANAGED_BY_LABEL, MANAGER
-from plato_sas.plan.graph import Graph
+from plato_sas.plan.graph.graph import Graph
 from tests.support.samples import NOW, dag, graph
 
 Document = dict[str, Any]

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plato_sas.api import ScienceModuleSpec, StarPipelineSpec
-from plato_sas.controller.client import AlreadyExists, ApiError, NotFound
-from plato_sas.controller.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, REVISION, Kind
+from plato_sas.controller.kube.client import AlreadyExists, ApiError, NotFound
+from plato_sas.controller.kube.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, REVISION, Kind
 from plato_sas.jobs.attempt import finished
 from tests.support.kubelet import Kubelet
 

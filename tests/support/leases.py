@@ -4,8 +4,8 @@ import copy
 import itertools
 from typing import Any
 
-from plato_sas.controller.client import AlreadyExists, ApiError, NotFound
-from plato_sas.controller.resources import Kind
+from plato_sas.controller.kube.client import AlreadyExists, ApiError, NotFound
+from plato_sas.controller.kube.resources import Kind
 
 Document = dict[str, Any]
 

@@ -6,14 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from plato_sas.api import StarState
-from plato_sas.controller.actuator import Actuator
-from plato_sas.controller.archive import Archive
-from plato_sas.controller.reconcile import Reconciler
-from plato_sas.controller.resources import JOB, PROCESSING, WATCHED, Kind
-from plato_sas.controller.retention import Retention
+from plato_sas.controller.keeping.archive import Archive
+from plato_sas.controller.keeping.retention import Retention
+from plato_sas.controller.kube.resources import JOB, PROCESSING, WATCHED, Kind
 from plato_sas.controller.revisions import Revisions
-from plato_sas.controller.view import View
-from plato_sas.controller.window import AdmissionWindow
+from plato_sas.controller.stars.actuator import Actuator
+from plato_sas.controller.stars.reconcile import Reconciler
+from plato_sas.controller.stars.window import AdmissionWindow
+from plato_sas.controller.view.view import View
 from plato_sas.jobs.attempt import finished
 from plato_sas.jobs.pods import terminal
 from plato_sas.jobs.stage import Site

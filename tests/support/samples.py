@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plato_sas.api import ScienceModuleSpec, StarPipelineSpec, StarProcessing, StarProcessingStatus
-from plato_sas.plan.graph import Graph, build_graph
+from plato_sas.plan.graph.graph import Graph, build_graph
 
 NOW = "2030-01-01T00:00:00Z"
 UID = "6f1c0a52-0000-4000-8000-000000000001"

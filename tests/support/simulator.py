@@ -14,7 +14,8 @@ from plato_sas.jobs import names
 from plato_sas.jobs.attempt import Attempt, attempt
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun
-from plato_sas.plan.decide import (
+from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.star.decide import (
     MAX_STEPS_PER_STAGE,
     Decision,
     Observed,
@@ -23,8 +24,7 @@ from plato_sas.plan.decide import (
     StopJob,
     decide,
 )
-from plato_sas.plan.graph import Graph
-from plato_sas.plan.timeouts import START_SECONDS, LimitPod
+from plato_sas.plan.star.timeouts import START_SECONDS, LimitPod
 from plato_sas.stager.description import PublishOrder
 from plato_sas.stager.messages import Problem, room
 from tests.support.samples import REVISION, processing

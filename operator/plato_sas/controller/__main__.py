@@ -15,9 +15,9 @@ from prometheus_client import start_http_server
 
 from plato_sas import __version__
 from plato_sas.controller import handlers
-from plato_sas.controller.client import KubeClient, connect
 from plato_sas.controller.health import Health
-from plato_sas.controller.lease import Lease, LeaseLost
+from plato_sas.controller.kube.client import KubeClient, connect
+from plato_sas.controller.kube.lease import Lease, LeaseLost
 from plato_sas.controller.operator import Operator
 from plato_sas.controller.settings import SettingInvalid, Settings
 

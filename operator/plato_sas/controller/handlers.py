@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import kopf
 
-from plato_sas.controller.client import PAGE
+from plato_sas.controller.kube.client import PAGE
+from plato_sas.controller.kube.resources import CATALOGUE, WATCHED, Kind
 from plato_sas.controller.operator import Operator
-from plato_sas.controller.resources import CATALOGUE, WATCHED, Kind
 
 
 def registry(operator: Operator, credentials: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> kopf.OperatorRegistry:

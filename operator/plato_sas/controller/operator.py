@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plato_sas.controller import metrics
-from plato_sas.controller.actuator import Actuator
-from plato_sas.controller.archive import Archive
-from plato_sas.controller.catalogues import Catalogues
-from plato_sas.controller.client import ApiError, KubeClient
-from plato_sas.controller.listing import relist
-from plato_sas.controller.logs import LogKeeper
-from plato_sas.controller.queue import WorkQueue
-from plato_sas.controller.reconcile import Reconciler
-from plato_sas.controller.resources import CATALOGUE, JOB, WATCHED, Kind
-from plato_sas.controller.retention import Retention
+from plato_sas.controller.catalogues.reconcile import Catalogues
+from plato_sas.controller.keeping.archive import Archive
+from plato_sas.controller.keeping.logs import LogKeeper
+from plato_sas.controller.keeping.retention import Retention
+from plato_sas.controller.kube.client import ApiError, KubeClient
+from plato_sas.controller.kube.resources import CATALOGUE, JOB, WATCHED, Kind
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
-from plato_sas.controller.view import View, decisive
-from plato_sas.controller.window import AdmissionWindow
-from plato_sas.controller.worker import work
+from plato_sas.controller.stars.actuator import Actuator
+from plato_sas.controller.stars.reconcile import Reconciler
+from plato_sas.controller.stars.window import AdmissionWindow
+from plato_sas.controller.view.listing import relist
+from plato_sas.controller.view.view import View, decisive
+from plato_sas.controller.work.queue import WorkQueue
+from plato_sas.controller.work.worker import work
 
 logger = logging.getLogger(__name__)
 

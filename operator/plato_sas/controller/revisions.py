@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from plato_sas.api import GROUP, ScienceModuleSpec, StarPipelineSpec, StarProcessing
-from plato_sas.controller.client import AlreadyExists, KubeClient, NotFound
-from plato_sas.controller.listing import relist
-from plato_sas.controller.resources import MODULE, PIPELINE, REVISION
-from plato_sas.controller.view import View
+from plato_sas.controller.kube.client import AlreadyExists, KubeClient, NotFound
+from plato_sas.controller.kube.resources import MODULE, PIPELINE, REVISION
+from plato_sas.controller.view.listing import relist
+from plato_sas.controller.view.view import View
 from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER, SELECTOR
-from plato_sas.plan import rerun
-from plato_sas.plan.graph import Graph, GraphInvalid, build_graph
-from plato_sas.plan.ledger import seconds_between
-from plato_sas.plan.revision import load_revision, revision_content, revision_name
+from plato_sas.plan.graph.graph import Graph, GraphInvalid, build_graph
+from plato_sas.plan.graph.revision import load_revision, revision_content, revision_name
+from plato_sas.plan.star import rerun
+from plato_sas.plan.star.ledger import seconds_between
 
 logger = logging.getLogger(__name__)
 

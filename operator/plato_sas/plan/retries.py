@@ -6,9 +6,9 @@ from typing import Protocol
 
 from plato_sas.api import StepState, StepStatus, parse_time
 from plato_sas.jobs.failure import Failure, FailureClass
-from plato_sas.plan.graph import GraphStep
-from plato_sas.plan.ledger import MAX_MESSAGE
-from plato_sas.plan.stages import can_grow
+from plato_sas.plan.graph.graph import GraphStep
+from plato_sas.plan.star.ledger import MAX_MESSAGE
+from plato_sas.plan.star.stages import can_grow
 
 # Retries that the module is not to blame for, and the first pause before one of each class (seconds).
 INFRASTRUCTURE_RETRIES = 5

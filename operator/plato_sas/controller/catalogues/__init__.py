@@ -1,0 +1,1 @@
+"""Reconciliation of catalogues: observe, decide, act, write the status."""

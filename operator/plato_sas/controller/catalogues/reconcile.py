@@ -1,0 +1,200 @@
+"""StarCatalogues: observe, decide, act, one status patch, one catalogue after the other.
+
+There are few of them, so nothing is kept of them but their names: each look at one asks the API server anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from plato_sas.api import StarCatalogue, StarCatalogueStatus
+from plato_sas.controller.kube.client import AlreadyExists, ApiError, KubeClient, NotFound
+from plato_sas.controller.kube.events import catalogue_notes, tell
+from plato_sas.controller.kube.merge_patch import difference
+from plato_sas.controller.kube.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
+from plato_sas.controller.revisions import Revisions
+from plato_sas.controller.work.queue import WorkQueue
+from plato_sas.controller.work.worker import work
+from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
+from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
+from plato_sas.jobs.shell import owned_by
+from plato_sas.jobs.stage import Site
+from plato_sas.plan.catalogue.decide import Observed, Plan, RemoveJob, StartCatalogue, decide, refused
+from plato_sas.plan.graph.graph import GraphInvalid
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+_FIRST_PAUSE = 0.5  # seconds between tries of a list, doubled each time
+_LONGEST_PAUSE = 60.0
+
+
+class Catalogues:
+    """Reconciles the namespace's StarCatalogues. `clock` gives the time in RFC 3339; durations in seconds."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        revisions: Revisions,
+        site: Site,
+        clock: Callable[[], str],
+        *,
+        job_ttl: int,
+        resync: float,
+    ) -> None:
+        self._client = client
+        self._revisions = revisions
+        self._site = site
+        self._clock = clock
+        self._job_ttl = job_ttl
+        self._resync = resync
+        self._names: dict[str, str] = {}  # by label value
+        self._queue = WorkQueue(CATALOGUE)
+
+    def observe(self, kind: Kind, item: Document) -> None:
+        """A watch event of any kind: whom it may concern is looked at."""
+        if kind is CATALOGUE:
+            self._look_at(item["metadata"]["name"])
+        elif kind in (JOB, POD):
+            name = self._names.get(item["metadata"].get("labels", {}).get(CATALOGUE_LABEL, ""))
+            if name is not None:
+                self._queue.add(name)
+        elif kind in (PIPELINE, MODULE):
+            # One that was rejected may be sound now.
+            for name in self._names.values():
+                self._queue.add(name)
+
+    async def run(self) -> None:
+        """Work until cancelled; pipelines and modules must be known."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._list_now_and_then())
+            group.create_task(work(self._queue, self.reconcile, "catalogue"))
+
+    async def reconcile(self, name: str) -> float | None:
+        """Bring a catalogue further; when to look again without an event, in seconds. Raises ApiError."""
+        try:
+            stored = await self._client.get(CATALOGUE, name)
+        except NotFound:
+            self._names.pop(label_value(name), None)
+            return None
+        if "deletionTimestamp" in stored["metadata"]:
+            return None  # its Jobs go with it
+        try:
+            catalogue = StarCatalogue.model_validate(stored)
+        except ValidationError as error:
+            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            logger.error("StarCatalogue is not readable", extra={"catalogue": name, "error": str(error)})
+            return None
+        attempts = await self._attempts(catalogue)
+        decision = decide(
+            Observed(
+                catalogue,
+                attempts,
+                await self._plan(catalogue),
+                self._site.catalogue_image,
+                self._clock(),
+                self._job_ttl,
+            )
+        )
+        status, refusal = decision.status, None
+        for action in decision.actions:
+            match action:
+                case RemoveJob(job):
+                    await self._client.delete(JOB, job)
+                case StartCatalogue():
+                    try:
+                        await self._start(action)
+                    except ApiError as error:
+                        if not error.refused:
+                            raise
+                        final = error.invalid
+                        status = refused(catalogue, str(error), final, self._clock())
+                        refusal = None if final else error
+        await self._write(stored, catalogue, status)
+        await tell(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
+        if refusal is not None:
+            raise refusal
+        return decision.again_after
+
+    async def _plan(self, catalogue: StarCatalogue) -> Plan:
+        if catalogue.status.state.ended and not _may_begin(catalogue):
+            return Plan()
+        try:
+            return self._current(catalogue)
+        except GraphInvalid as error:
+            if not error.not_found:
+                return Plan(reason=error.reason, problems=tuple(error.problems))
+        # Watches of different kinds are not ordered among each other.
+        await self._revisions.refresh()
+        try:
+            return self._current(catalogue)
+        except GraphInvalid as error:
+            return Plan(reason=error.reason, problems=tuple(error.problems))
+
+    def _current(self, catalogue: StarCatalogue) -> Plan:
+        revision, graph = self._revisions.current(catalogue.spec.pipeline)
+        return Plan(graph, revision)
+
+    async def _attempts(self, catalogue: StarCatalogue) -> tuple[CatalogueAttempt, ...]:
+        label = label_value(catalogue.metadata.name)
+        jobs = await self._client.list(JOB, f"{CATALOGUE_LABEL}={label}")
+        pods = await self._client.list(POD, f"{CATALOGUE_LABEL}={label}") if jobs else []
+        found = []
+        for job in jobs:
+            if not owned_by(job, catalogue.metadata.uid):
+                continue  # of a catalogue of the same name that was deleted
+            name = job["metadata"]["name"]
+            mine = [pod for pod in pods if pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL) == name]
+            found.append(catalogue_attempt(job, mine))
+        return tuple(found)
+
+    async def _start(self, action: StartCatalogue) -> None:
+        run = action.run
+        fields = {"catalogue": run.owner.name, "job": run.job}
+        try:
+            await self._client.create(JOB, build_catalogue_job(run, self._site))
+            logger.info("Job created", extra=fields)
+        except AlreadyExists:
+            logger.info("Job found", extra=fields)
+
+    async def _write(self, stored: Document, catalogue: StarCatalogue, status: StarCatalogueStatus) -> None:
+        changed = difference(stored.get("status", {}), status.to_dict())
+        if not changed:
+            return
+        name = catalogue.metadata.name
+        try:
+            # The uid makes sure that it is this catalogue, not a new one of its name.
+            body = {"metadata": {"uid": catalogue.metadata.uid}, "status": changed}
+            await self._client.patch(CATALOGUE, name, body, "status")
+        except NotFound:
+            return
+        if status.state is not catalogue.status.state:
+            fields = {"catalogue": name, "state": status.state.value, "told": status.message or ""}
+            logger.info("Catalogue changed state", extra=fields)
+
+    def _look_at(self, name: str) -> None:
+        self._names[label_value(name)] = name
+        self._queue.add(name)
+
+    async def _list_now_and_then(self) -> None:
+        """A watch can lose an event; and at the start everything is looked at."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                for item in await self._client.list(CATALOGUE):
+                    self._look_at(item["metadata"]["name"])
+                pause = _FIRST_PAUSE
+                await asyncio.sleep(self._resync)
+            except ApiError as error:
+                logger.warning("Catalogues not listed", extra={"error": str(error), "retry_in": pause})
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def _may_begin(catalogue: StarCatalogue) -> bool:
+    rerun = catalogue.spec.rerun
+    return rerun is not None and rerun.id > (catalogue.status.rerun or 0)

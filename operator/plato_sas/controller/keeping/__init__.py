@@ -1,0 +1,1 @@
+"""What outlives a star's resources: logs and records on the products volume, and when resources may be deleted."""

@@ -1,0 +1,106 @@
+"""What the containers of a pod wrote, read from the API server with bounded effort."""
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from plato_sas.controller.keeping.excerpt import Excerpt
+from plato_sas.controller.kube.client import KubeClient
+from plato_sas.controller.kube.resources import POD
+from plato_sas.jobs.names import container_step
+
+Document = dict[str, Any]
+
+# The kubelet rotates a log at 10 MiB (its default), and serves the newest file alone, which is larger where a module
+# wrote faster than the kubelet looks. Up to here it is read whole, beyond it its end is asked for.
+_BUDGET = 32 << 20
+
+
+@dataclass(frozen=True)
+class Began:
+    """A container that ran, as its pod's status tells."""
+
+    name: str
+    pod: str
+    node: str
+    exit_code: int | None
+    started: str | None
+    finished: str | None
+    reason: str | None
+    report: str | None = None  # what the stager said when it ended well: all that it prints
+
+    def header(self) -> str:
+        """One line."""
+        fields = {
+            "container": self.name,
+            "pod": self.pod,
+            "node": self.node,
+            "exitCode": self.exit_code,
+            "started": self.started,
+            "finished": self.finished,
+            "reason": self.reason,
+        }
+        return "==== " + " ".join(f"{key}={'-' if value is None else value}" for key, value in fields.items())
+
+
+def began(pod: Document) -> list[Began]:
+    """The containers of a pod that began, in the order in which they ran."""
+    spec, status = pod.get("spec", {}), pod.get("status", {})
+    ordered = [one["name"] for key in ("initContainers", "containers") for one in spec.get(key, [])]
+    place = {name: index for index, name in enumerate(ordered)}
+    statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    found = []
+
+    def order(one: Document) -> tuple[int, str]:
+        # The view may have dropped the pod's spec: then by time, and else as the kubelet sorts, init containers first.
+        state = one.get("state", {})
+        started = (state.get("terminated") or state.get("running") or {}).get("startedAt") or ""
+        return place.get(one["name"], len(place)), started
+
+    for one in sorted(statuses, key=order):
+        state = one.get("state", {})
+        ended, running = state.get("terminated"), state.get("running")
+        if ended is None and running is None:
+            continue
+        about = ended or running
+        found.append(
+            Began(
+                name=one["name"],
+                pod=pod["metadata"]["name"],
+                node=spec.get("nodeName") or "-",
+                exit_code=about.get("exitCode"),
+                started=about.get("startedAt"),
+                finished=about.get("finishedAt"),
+                reason=about.get("reason"),
+                report=_report(one["name"], ended),
+            )
+        )
+    return found
+
+
+def _report(container: str, ended: Document | None) -> str | None:
+    said = container_step(container) is None and ended is not None and ended.get("exitCode") == 0
+    return str(ended.get("message", "")) if said and ended is not None else None
+
+
+async def read(client: KubeClient, container: Began, max_bytes: int, budget: int = _BUDGET) -> Excerpt:
+    """Standard output and error of a container that has ended. Raises ApiError."""
+    excerpt = await _stream(client, container, Excerpt(max_bytes), {"limitBytes": str(budget)})
+    if excerpt.total < budget:
+        return excerpt
+    lines = excerpt.lines()
+    while True:
+        query = {"limitBytes": str(budget), "tailLines": str(lines)}
+        end = await _stream(client, container, Excerpt(max_bytes), query)
+        if end.total < budget or lines == 1:
+            excerpt.replace_tail(end)
+            return excerpt
+        lines = max(1, lines // 8)  # much longer lines than at the beginning: this was not the end yet
+
+
+async def _stream(client: KubeClient, container: Began, into: Excerpt, query: dict[str, str]) -> Excerpt:
+    query = {"container": container.name, **query}
+    async with aclosing(client.stream(POD, container.pod, "log", query)) as blocks:
+        async for block in blocks:
+            into.add(block)
+    return into

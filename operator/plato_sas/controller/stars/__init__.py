@@ -1,0 +1,1 @@
+"""Reconciliation of stars: observe, decide, act, write the status."""

@@ -1,0 +1,240 @@
+"""Observe, decide, act, one status patch: one star brought one step further."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from plato_sas.api import StarProcessing, StarProcessingStatus, StarState, StepState
+from plato_sas.controller import metrics
+from plato_sas.controller.keeping.retention import Retention
+from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
+from plato_sas.controller.kube.events import notes, tell
+from plato_sas.controller.kube.merge_patch import difference
+from plato_sas.controller.kube.resources import POD, PROCESSING
+from plato_sas.controller.revisions import Revisions
+from plato_sas.controller.stars.actuator import Actuator
+from plato_sas.controller.stars.claims import Claims
+from plato_sas.controller.stars.last_words import LastWords
+from plato_sas.controller.stars.window import AdmissionWindow
+from plato_sas.controller.view.parsed import ParsedStars
+from plato_sas.controller.view.slimming import slim
+from plato_sas.controller.view.view import View
+from plato_sas.jobs.attempt import Attempt, attempt, settled
+from plato_sas.jobs.names import JOB_NAME_LABEL
+from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.shell import owned_by
+from plato_sas.plan.graph.graph import Graph, GraphInvalid
+from plato_sas.plan.star import acceptance
+from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
+from plato_sas.plan.star.ledger import seconds_between
+from plato_sas.plan.star.refusal import with_refusals
+from plato_sas.plan.star.status import rejected
+from plato_sas.plan.star.timeouts import START_SECONDS
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+
+class Reconciler:
+    """Reconciles stars by name. `clock` gives the time in RFC 3339; `mark` makes a key dirty."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        view: View,
+        revisions: Revisions,
+        window: AdmissionWindow,
+        actuator: Actuator,
+        retention: Retention,
+        clock: Callable[[], str],
+        mark: Callable[[str], None],
+        max_steps_per_stage: int = MAX_STEPS_PER_STAGE,
+        start_seconds: int = START_SECONDS,
+    ) -> None:
+        self._client = client
+        self._view = view
+        self._revisions = revisions
+        self._window = window
+        self._claims = Claims(view, window)
+        self._parsed = ParsedStars()
+        self._last_words = LastWords(client)
+        self._actuator = actuator
+        self._retention = retention
+        self._max_steps_per_stage = max_steps_per_stage
+        self._start_seconds = start_seconds
+        self._clock = clock
+        self._mark = mark
+
+    async def reconcile(self, name: str) -> float | None:
+        """Bring a star further; when to look again without an event, in seconds. Raises ApiError."""
+        try:
+            return await self._reconcile(name)
+        except Exception:
+            # Nobody waits behind a star that cannot take its turn.
+            self._window.withdraw(name)
+            raise
+
+    async def _reconcile(self, name: str) -> float | None:
+        stored = self._view.processing(name)
+        if stored is None or "deletionTimestamp" in stored["metadata"]:
+            # The Jobs go with the owner; a free slot is somebody else's.
+            self._window.release(name)
+            return None
+        try:
+            processing = self._parsed.of(stored)
+        except ValidationError as error:
+            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
+            return None
+        if self._at_rest(processing):
+            self._window.release(name)
+            return self._retention.expire(processing, processing.status)
+        try:
+            revision, graph = await self._accepted(processing)
+        except GraphInvalid as error:
+            status = rejected(processing, error.reason, error.problems, self._clock())
+            if not any(one.active for one in await self._attempts(processing)):
+                self._window.release(name)
+            await self._write(stored, processing, status)
+            await tell(self._client, processing, notes(processing.status, status), self._clock())
+            return None
+        await self._revisions.pin(revision)
+        decision = await self._decide(processing, revision, graph)
+        refusals = await self._actuator.execute(decision.actions)
+        status = with_refusals(processing, decision.status, refusals, self._clock())
+        await self._write(stored, processing, status)
+        self._count(graph, processing.status, status)
+        if not decision.busy and (not decision.needs_slot or status.state.finished):
+            self._window.release(name)
+        await tell(self._client, processing, notes(processing.status, status), self._clock())
+        # First of all this: what goes may be what a quota has been used up by.
+        again = await self._let_go(processing, decision, status)
+        if refusals and not all(one.final for one in refusals):
+            raise ApiError(403, "; ".join(one.message for one in refusals))
+        return again
+
+    def _at_rest(self, processing: StarProcessing) -> bool:
+        """Whether nothing but time can change anything: so of most stars, and of all of them when we start."""
+        status, metadata = processing.status, processing.metadata
+        current = status.observed_generation == metadata.generation
+        return status.state.ended and current and not self._view.has_jobs(metadata.name)
+
+    async def _let_go(
+        self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
+    ) -> float | None:
+        """Delete what has had its time; when to look again."""
+        again = [decision.again_after]
+        for action in decision.actions:
+            if isinstance(action, ReleaseJob):
+                again.append(await self._retention.release(processing, action.attempt))
+        again.append(self._retention.expire(processing, status))
+        return min((one for one in again if one is not None), default=None)
+
+    async def _accepted(self, processing: StarProcessing) -> tuple[str, Graph]:
+        """The star's revision and graph. Raises GraphInvalid where the star cannot run."""
+        try:
+            revision, graph = await self._revisions.of(processing)
+        except GraphInvalid as error:
+            if not error.not_found or processing.status.state is StarState.REJECTED:
+                raise
+            await self._revisions.refresh()
+            revision, graph = await self._revisions.of(processing)
+        problems = acceptance.problems(processing.spec, graph)
+        if problems and processing.status.revision is None:
+            # Nothing is pinned: the pipeline may be mended as well as the star.
+            raise GraphInvalid("SpecInvalid", problems)
+        if problems and revision != processing.status.revision:
+            # A rerun would take a graph that the star does not fit: it stays with its own, and says so.
+            return await self._revisions.pinned(processing)
+        return revision, graph
+
+    async def _decide(self, processing: StarProcessing, revision: str, graph: Graph) -> Decision:
+        name = processing.metadata.name
+        attempts = await self._attempts(processing)
+        if any(one.active for one in attempts):
+            self._window.occupy(name)
+
+        # From here to the slot nothing is awaited: no other star can come in between.
+        held = self._claims.held(name, {one.job for one in attempts if one.active})
+        if held is not None:
+            self._window.withdraw(name)  # nobody waits behind it
+
+        def decided() -> Decision:
+            admitted = self._window.holds(name)
+            limits = self._max_steps_per_stage, self._start_seconds
+            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held, *limits))
+
+        decision = decided()
+        if decision.needs_slot and held is None and not self._window.holds(name):
+            rank = (-processing.spec.priority, processing.metadata.creation_timestamp or "", name)
+            if self._window.acquire(name, rank):
+                decision = decided()
+        return decision
+
+    async def _attempts(self, processing: StarProcessing) -> tuple[Attempt, ...]:
+        found = []
+        for job in self._view.jobs_of(processing.metadata.name):
+            if not owned_by(job, processing.metadata.uid):
+                continue  # of a star of the same name that was deleted
+            pods = self._view.pods_of(job["metadata"]["name"])
+            if not settled(job, pods):
+                # The watch of pods is behind that of Jobs, or the pod is gone: ask.
+                pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
+                for pod in filter(terminal, pods):
+                    self._view.put(POD, pod)  # its log is asked for later
+            found.append(await self._last_words.complete(attempt(job, pods), pods))
+        return tuple(found)
+
+    async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:
+        if status == processing.status:
+            return
+        new = status.to_dict()
+        changed = difference(stored.get("status", {}), new)
+        if not changed:
+            return
+        name = processing.metadata.name
+        try:
+            # The uid makes sure that it is this star, not a new one of its name.
+            body = {"metadata": {"uid": processing.metadata.uid}, "status": changed}
+            patched = await self._client.patch(PROCESSING, name, body, "status")
+        except NotFound:
+            self._view.drop(PROCESSING, stored)
+            return
+        # The watch's echo of our own write is no news to the view: what it allows is marked here, as that a rival goes
+        # on. The star itself has been decided to its end, but for what waits until its status is stored.
+        touched = self._view.put(PROCESSING, patched)
+        if _changed_in_status_alone(stored, patched):
+            if patched["status"] == new:
+                self._parsed.written(processing, status, patched)
+            if not status.state.finished and not self._view.has_ended_job(name):
+                touched.discard(name)
+        for one in touched:
+            self._mark(one)
+        if status.state is not processing.status.state:
+            fields = {"processing": name, "state": status.state.value, "progress": status.progress}
+            logger.info("Star changed state", extra=fields)
+
+    def _count(self, graph: Graph, old: StarProcessingStatus, new: StarProcessingStatus) -> None:
+        before = {step.name: step for step in old.steps}
+        for step in new.steps:
+            known = before.get(step.name)
+            module = graph.step(step.name).module_name
+            if step.state.final and (known is None or known.state is not step.state):
+                metrics.STEPS.labels(module, step.state.value).inc()
+                if step.state is StepState.SUCCEEDED and step.started_at and step.finished_at:
+                    duration = seconds_between(step.started_at, step.finished_at)
+                    metrics.STEP_DURATION.labels(module).observe(duration)
+            retried = (known.retries if known else None) or {}
+            for kind, count in (step.retries or {}).items():
+                if count > retried.get(kind, 0):
+                    metrics.STEP_RETRIES.labels(module, kind).inc(count - retried.get(kind, 0))
+
+
+def _changed_in_status_alone(stored: Document, patched: Document) -> bool:
+    """Whether an answer shows nothing new besides the status; what it shows the watch does not tell again."""
+    old, new = stored["metadata"], slim(PROCESSING, patched)["metadata"]
+    same = all(old.get(key) == new.get(key) for key in old.keys() | new.keys() if key != "resourceVersion")
+    return same and bool(stored["spec"] == patched["spec"])

@@ -1,0 +1,35 @@
+"""What the view keeps of an object: with tens of thousands of them, only what is read again."""
+
+from typing import Any
+
+from plato_sas.controller.kube.resources import JOB, POD, Kind
+
+Document = dict[str, Any]
+
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_POD_STATUS = ("phase", "reason", "message", "startTime", "conditions")
+_CONTAINER_STATUSES = ("initContainerStatuses", "containerStatuses")
+
+
+def slim(kind: Kind, item: Document) -> Document:
+    """The object without what the operator never looks at."""
+    metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
+    if _APPLIED in metadata.get("annotations", ()):
+        metadata["annotations"] = {key: one for key, one in metadata["annotations"].items() if key != _APPLIED}
+    if kind is JOB:
+        pod = item["spec"]["template"]["spec"]
+        names = [{"name": one["name"]} for one in pod.get("initContainers", [])]
+        spec = {"template": {"spec": {"initContainers": names}}}
+        return {"metadata": metadata, "spec": spec, "status": item.get("status", {})}
+    if kind is POD:
+        spec = {key: item["spec"][key] for key in ("nodeName", "activeDeadlineSeconds") if key in item["spec"]}
+        return {"metadata": metadata, "spec": spec, "status": _pod_status(item.get("status", {}))}
+    return {**item, "metadata": metadata}
+
+
+def _pod_status(status: Document) -> Document:
+    kept = {key: status[key] for key in _POD_STATUS if key in status}
+    for key in _CONTAINER_STATUSES:
+        if key in status:
+            kept[key] = [{"name": one["name"], "state": one.get("state", {})} for one in status[key]]
+    return kept

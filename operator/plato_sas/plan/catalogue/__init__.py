@@ -1,0 +1,1 @@
+"""What to do next about one catalogue, and whether its tables can be made."""

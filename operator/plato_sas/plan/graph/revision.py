@@ -1,0 +1,30 @@
+"""A pinned graph: the pipeline and its modules as they were when a star was accepted."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from plato_sas.api import ScienceModuleSpec, StarPipelineSpec
+from plato_sas.plan.graph.graph import Graph, build_graph
+
+
+def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> dict[str, Any]:
+    """What a ControllerRevision holds: the pipeline and the modules that it uses, nothing else."""
+    used = {step.module for step in pipeline.steps}
+    return {
+        "pipeline": pipeline.to_dict(),
+        "modules": {name: spec.to_dict() for name, spec in sorted(modules.items()) if name in used},
+    }
+
+
+def revision_name(pipeline: str, content: Mapping[str, Any]) -> str:
+    """Named by content: equal graphs share one revision, and to create it twice is no harm."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+    return f"{pipeline[:52].rstrip('-.')}-{digest}"
+
+
+def load_revision(pipeline: str, content: Mapping[str, Any]) -> Graph:
+    """The graph that a revision holds."""
+    modules = {name: ScienceModuleSpec.model_validate(one) for name, one in content["modules"].items()}
+    return build_graph(pipeline, StarPipelineSpec.model_validate(content["pipeline"]), modules)

@@ -1,0 +1,43 @@
+"""Whether a star's spec fits its pipeline; what the CRD's schema cannot know."""
+
+from plato_sas.api import StarProcessingSpec
+from plato_sas.plan.graph.graph import Graph, path_problems
+from plato_sas.plan.graph.values import ValueInvalid, parse_value
+
+
+def problems(spec: StarProcessingSpec, graph: Graph) -> list[str]:
+    """Everything wrong with the spec, each naming its field; empty if it can run."""
+    found: list[str] = []
+    steps = {step.name: step for step in graph.steps}
+    for step_name, values in spec.parameters.items():
+        where = f"spec.parameters.{step_name}"
+        if step_name not in steps:
+            found.append(f"{where}: pipeline {graph.name!r} has no step {step_name!r}")
+            continue
+        declared = steps[step_name].declared_parameters
+        for name, value in values.items():
+            if name not in declared:
+                known = ", ".join(sorted(declared)) or "none"
+                found.append(f"{where}.{name}: no such parameter (module's parameters: {known})")
+                continue
+            try:
+                parse_value(declared[name], value)
+            except ValueInvalid as error:
+                found.append(f"{where}.{name}: {error}")
+    if spec.previous_campaign is None:
+        found += [
+            f"spec.previousCampaign: step {step.name!r} needs input {one.name} of step {one.previous!r} in it"
+            for step in graph.steps
+            for one in step.inputs
+            if one.previous is not None and not one.optional
+        ]
+    if spec.rerun is not None:
+        unknown = [name for name in spec.rerun.from_steps or [] if name not in steps]
+        found += [f"spec.rerun.from: pipeline {graph.name!r} has no step {name!r}" for name in unknown]
+    for name, given in spec.inputs.items():
+        if given.path is not None:
+            found += path_problems(f"spec.inputs.{name}.path", given.path)
+        if name not in graph.externals:
+            known = ", ".join(sorted(graph.externals)) or "none"
+            found.append(f"spec.inputs.{name}: not an external input of the pipeline (externals: {known})")
+    return found

@@ -1,0 +1,93 @@
+"""What observed Jobs mean for the steps: the live state of those that run, the outcome of those that have ended.
+
+A Job may hold several steps. While it is active its pod tells how far each has come; once it has ended, `outcomes`
+says what follows for each step. A Job that is active though the star has left one of its steps behind (the star was
+ended, or a rerun has taken the step up) is stray: it is to be stopped, and until it is gone nothing else is done about
+its steps.
+"""
+
+from collections.abc import Iterable
+
+from plato_sas.api import StepState
+from plato_sas.jobs.attempt import Attempt
+from plato_sas.jobs.failure import Failure, FailureClass
+from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.retries import after_failure
+from plato_sas.plan.star.ledger import MAX_MESSAGE, Ledger, seconds_between
+from plato_sas.plan.star.outcomes import Outcome, is_news, is_over, sound, started, take_back
+
+POD_EXPECTED_SECONDS = 30.0  # a Job controller that is not hindered makes its pod sooner
+
+
+def fold(ledger: Ledger, graph: Graph, attempts: Iterable[Attempt], now: str) -> None:
+    """Bring the observed Jobs into the ledger."""
+    ordered = sorted(attempts, key=lambda one: (one.created_at, one.salvage, one.job))
+    ended = [one for one in ordered if not one.active]
+    ledger.recorded += [one for one in ended if not any(is_news(ledger, one, name) for name in one.numbers)]
+    told: list[Outcome] = []
+    for attempt in ended:
+        told.append(Outcome(ledger, graph, attempt, attempt.finished_at or now))
+        # What a salvage has published may be what judgement on the Job before has waited for.
+        for outcome in reversed(told) if attempt.salvage else told[-1:]:
+            outcome.record()
+    _drop_unsound(ledger, graph)
+    # An active Job is always later than the ended ones that have run its steps.
+    for attempt in ordered:
+        if attempt.active:
+            _follow(ledger, attempt, now)
+    _find_lost(ledger, graph, {one.job for one in ordered}, now)
+
+
+def no_pod_yet(attempt: Attempt) -> bool:
+    return attempt.active and attempt.pod is None
+
+
+def _drop_unsound(ledger: Ledger, graph: Graph) -> None:
+    """What was made of something that will not be published is of no use."""
+    for step in graph.steps:
+        status = ledger.steps[step.name]
+        if status.state is StepState.PUBLISHING and not sound(ledger, step):
+            ledger.steps[step.name] = take_back(status, status.attempt)
+
+
+def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
+    """The live state of an active Job's steps."""
+    stray = not attempt.numbers or any(is_over(ledger, attempt, name) for name in attempt.numbers)
+    ledger.in_flight.update(attempt.numbers)
+    if stray:
+        ledger.stray.append(attempt)
+    current = attempt.current
+    for name, number in attempt.numbers.items():
+        if attempt.salvage or is_over(ledger, attempt, name):
+            continue
+        status = ledger.steps[name]
+        if name in attempt.ended:
+            ledger.steps[name] = started(status, attempt, name, StepState.PUBLISHING, now)
+        elif stray:
+            # It is stopped for another step's sake.
+            if name == current or status.state is not StepState.PENDING:
+                ledger.steps[name] = take_back(status, number)
+        elif name == current:
+            waiting = attempt.waiting or without_pod(attempt, now)
+            reason, message = (waiting[0][:64], waiting[1][-MAX_MESSAGE:]) if waiting else (None, None)
+            running = started(status, attempt, name, StepState.RUNNING, now)
+            ledger.steps[name] = running.model_copy(update={"reason": reason, "message": message})
+    if not stray:
+        ledger.inputs.update(attempt.inputs)
+
+
+def without_pod(attempt: Attempt, now: str) -> tuple[str, str] | None:
+    """What to say of a Job that has made no pod for longer than that takes: a quota or a policy forbids it."""
+    if not no_pod_yet(attempt) or attempt.started_at is None:
+        return None
+    if seconds_between(attempt.started_at, now) < POD_EXPECTED_SECONDS:
+        return None
+    return "PodNotCreated", f"Job {attempt.job} has made no pod; `kubectl describe job {attempt.job}` says why"
+
+
+def _find_lost(ledger: Ledger, graph: Graph, jobs: set[str], now: str) -> None:
+    """Steps whose Job is gone without a word. What such a Job left unpublished is for a salvage to find."""
+    for name, step in ledger.steps.items():
+        if step.state is StepState.RUNNING and step.job not in jobs:
+            lost = Failure(FailureClass.INFRASTRUCTURE, "JobLost", "the Job was deleted", name)
+            ledger.steps[name] = after_failure(graph.step(name), step, lost, now)

@@ -1,0 +1,102 @@
+"""Which steps share a Job: as many as can be decided now, in topological order.
+
+A step joins a stage if everything it reads is published or made in the same stage, and everything that its `when`
+reads is known. The next stage starts where a fact was needed. A step whose resources are far from its neighbours'
+gets a stage of its own, since a pod holds the largest of its containers' requests all the time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from plato_sas.api import StepState, amount
+from plato_sas.plan.graph.graph import Graph, GraphStep
+from plato_sas.plan.retries import pause_left
+from plato_sas.plan.star.ledger import Ledger
+from plato_sas.plan.star.skips import reason_to_skip
+from plato_sas.plan.star.stages import memory
+
+# Below the floor differences do not matter; beyond the ratio they do.
+_CPU_FLOOR = 0.5
+_MEMORY_FLOOR = float(2**30)
+_FAR = 4.0
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Stages that may start now, and the seconds that steps which are to be tried again still have to wait."""
+
+    stages: Sequence[Sequence[GraphStep]]
+    pauses: Sequence[float]
+
+
+def compose(ledger: Ledger, graph: Graph, limit: int, now: str) -> Composition:
+    """Distribute the steps that can be decided over stages of at most `limit` steps."""
+    pauses: list[float] = []
+    free: list[GraphStep] = []
+    for step in graph.steps:
+        status = ledger.steps[step.name]
+        if status.state is not StepState.PENDING or step.name in ledger.in_flight:
+            continue
+        pause = pause_left(status, now)
+        if pause > 0:
+            pauses.append(pause)
+        else:
+            free.append(step)
+    stages = []
+    while free:
+        stage = _Stage(ledger, graph, limit)
+        for step in free:
+            stage.offer(step)
+        if not stage.steps:
+            break
+        stages.append(stage.steps)
+        free = [step for step in free if step.name not in stage.names]
+    return Composition(stages, pauses)
+
+
+@dataclass
+class _Stage:
+    ledger: Ledger
+    graph: Graph
+    limit: int
+    steps: list[GraphStep] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    sizes: list[tuple[float, float]] = field(default_factory=list)
+
+    def offer(self, step: GraphStep) -> None:
+        """Take the step in if it can run after those that are in."""
+        size = self._size(step)
+        if len(self.steps) < self.limit and self._decided(step) and self._alike(size):
+            self.steps.append(step)
+            self.names.add(step.name)
+            self.sizes.append(size)
+
+    def _decided(self, step: GraphStep) -> bool:
+        # A step that an attempt has refused or failed waits for what is upstream: it may be the reason not to run it.
+        again = self.ledger.steps[step.name].reason is not None
+        facts = step.upstream if again else step.when.steps if step.when else frozenset()
+        known = all(
+            self.ledger.steps[name].state.final or (name in self.names and name not in facts) for name in step.upstream
+        )
+        # What has a reason already is skipped once everything upstream is final.
+        return (
+            known
+            and reason_to_skip(step, self.ledger) is None
+            and all(self._certain(one.step, one.output) for one in step.inputs if one.step in self.names)
+        )
+
+    def _certain(self, producer: str | None, output: str | None) -> bool:
+        """Whether the output will be there if its producer ends well: a mount cannot be left out later."""
+        assert producer is not None
+        return any(one.name == output and not one.optional for one in self.graph.step(producer).module.outputs)
+
+    def _size(self, step: GraphStep) -> tuple[float, float]:
+        cpu = amount(step.module.resources.cpu)
+        return max(_CPU_FLOOR, cpu), max(_MEMORY_FLOOR, amount(memory(step, self.ledger.steps[step.name])))
+
+    def _alike(self, size: tuple[float, float]) -> bool:
+        return all(
+            max(mine, other) <= _FAR * min(mine, other)
+            for one in self.sizes
+            for mine, other in zip(size, one, strict=True)
+        )

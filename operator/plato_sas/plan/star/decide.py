@@ -1,0 +1,222 @@
+"""The heart: from what is observed of a star to what to do and what to say.
+
+`decide` is a pure function of the CR, its pinned graph and the attempts (Jobs) that exist. It
+
+1. takes up a rerun that is new (`rerun`);
+2. folds the attempts into the steps' states (`attempts`, `outcomes`), recording each outcome once;
+3. walks the graph in topological order and skips every step that cannot run any more (`skips`);
+4. ends a star that was cancelled or is past its deadline (`control`);
+5. else limits pods whose steps have had their time (`timeouts`), distributes the steps that can be decided now over
+   stages (`compose`), and starts these and the salvages of what failed stages have left, as far as the star is wanted,
+   sound and admitted;
+6. sums the steps up into the star's state (`status`).
+
+Run again on the same observations it decides the same; run again after its actions it finds them done.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from plato_sas.api import (
+    DesiredState,
+    Rerun,
+    StageMode,
+    StarProcessing,
+    StarProcessingStatus,
+    StarState,
+    StepState,
+    StepStatus,
+)
+from plato_sas.jobs.attempt import Attempt
+from plato_sas.jobs.stage import Run
+from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.retries import pause_left
+from plato_sas.plan.star import acceptance, control, rerun
+from plato_sas.plan.star.attempts import POD_EXPECTED_SECONDS, fold, no_pod_yet
+from plato_sas.plan.star.compose import compose
+from plato_sas.plan.star.ledger import Ledger
+from plato_sas.plan.star.outcomes import UNPUBLISHED
+from plato_sas.plan.star.skips import skip
+from plato_sas.plan.star.stages import salvage_for, stage_for
+from plato_sas.plan.star.status import Circumstances, summarise
+from plato_sas.plan.star.timeouts import START_SECONDS, LimitPod, timeouts
+
+MAX_STEPS_PER_STAGE = 16
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything a decision may depend on. `now` is RFC 3339; `admitted` says that the star has a slot.
+
+    `held` is the reason and message of what else keeps the star from starting anything now.
+    """
+
+    processing: StarProcessing
+    graph: Graph
+    revision: str
+    attempts: tuple[Attempt, ...]
+    admitted: bool
+    now: str
+    held: tuple[str, str] | None = None
+    max_steps_per_stage: int = MAX_STEPS_PER_STAGE
+    start_seconds: int = START_SECONDS
+
+
+_NO_SLOT = ("WaitingForSlot", "as many stars as allowed are running")
+
+
+@dataclass(frozen=True)
+class StartRun:
+    """Create the Job of a stage or a salvage."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class StopJob:
+    """End a Job that is still active."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class ReleaseJob:
+    """A finished Job may go, its outcome being in the status."""
+
+    attempt: Attempt
+
+
+Action = StartRun | StopJob | LimitPod | ReleaseJob
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, the status to write, and when to look again without an event (seconds).
+
+    `busy`: a Job of the star is active or about to be; a star that is not, and needs no slot, has none to keep.
+    """
+
+    actions: tuple[Action, ...]
+    status: StarProcessingStatus
+    again_after: float | None = None
+    needs_slot: bool = False
+    busy: bool = False
+
+
+def decide(observed: Observed) -> Decision:
+    """What to do next about one star."""
+    processing, graph, now = observed.processing, observed.graph, observed.now
+    problems = acceptance.problems(processing.spec, graph)
+    new_rerun = rerun.wanted(processing) if not problems else None
+    ledger, before = _opened(observed, new_rerun)
+    fold(ledger, graph, observed.attempts, now)
+    skip(ledger, graph, now)
+    actions: list[Action] = [ReleaseJob(one) for one in ledger.recorded if not one.leaving]
+    actions += [StopJob(one.job) for one in ledger.stray if not one.leaving]
+    # Nothing may ever happen to a Job that is not allowed its pod: look again by ourselves.
+    again = [POD_EXPECTED_SECONDS for one in observed.attempts if no_pod_yet(one)]
+    busy, needs_slot = bool(ledger.in_flight), False
+    followed = [one for one in observed.attempts if one.active and not one.leaving and one not in ledger.stray]
+    ends = control.ends_now(processing.model_copy(update={"status": before}), now)
+    if ends is not None and not all(step.state.final for step in ledger.steps.values()):
+        control.end(ledger, *ends, now)
+        actions += [StopJob(one.job) for one in followed]
+    else:
+        limits, pauses = timeouts(followed, graph, now, observed.start_seconds)
+        actions += limits
+        again += pauses
+        starter = _Starter(observed, ledger, before.rerun or 0)
+        wanted = processing.spec.desired_state is not DesiredState.SUSPEND and not problems
+        needs_slot = starter.has_work and wanted
+        again += starter.pauses
+        # That a rerun was taken up is written down before anything of it starts.
+        if needs_slot and observed.admitted and observed.held is None and new_rerun is None:
+            actions += starter.start()
+            busy = True
+    status = before.model_copy(update={"facts": ledger.facts, "inputs": ledger.inputs})
+    steps = [ledger.steps[step.name] for step in graph.steps]
+    waiting = (observed.held or (None if observed.admitted else _NO_SLOT)) if needs_slot else None
+    summary = summarise(processing, status, steps, Circumstances(tuple(problems), waiting, busy), now)
+    again += _until_deadline(processing.model_copy(update={"status": summary}), now)
+    return Decision(tuple(actions), summary, min(again) if again else None, needs_slot, busy)
+
+
+def _opened(observed: Observed, new: Rerun | None) -> tuple[Ledger, StarProcessingStatus]:
+    """The ledger to begin with and the status it comes from, with a new rerun taken up."""
+    processing, graph = observed.processing, observed.graph
+    before = processing.status
+    known = {step.name: step for step in before.steps}
+    ledger = Ledger(
+        steps={step.name: known.get(step.name, StepStatus(name=step.name)) for step in graph.steps},
+        facts={name: dict(facts) for name, facts in before.facts.items() if name in known},
+        inputs=dict(before.inputs),
+    )
+    if new is not None:
+        same_graph = before.revision in (None, observed.revision)
+        rerun.take_up(ledger, graph, new, same_graph, observed.attempts)
+        # A new start: the deadline counts from it.
+        before = before.model_copy(update={"rerun": new.id, "started_at": observed.now, "finished_at": None})
+    return ledger, before.model_copy(update={"revision": observed.revision})
+
+
+def _until_deadline(processing: StarProcessing, now: str) -> list[float]:
+    left = control.deadline_left(processing, now)
+    if left is None or processing.status.state.finished or processing.status.state is StarState.PENDING:
+        return []
+    return [max(0.0, left)]
+
+
+class _Starter:
+    """What can be started now, in the order of the graph."""
+
+    def __init__(self, observed: Observed, ledger: Ledger, rerun_id: int) -> None:
+        self._observed = observed
+        self._ledger = ledger
+        self._rerun_id = rerun_id
+        processing, graph = observed.processing, observed.graph
+        mode = processing.spec.stages or graph.stages
+        limit = observed.max_steps_per_stage if mode is StageMode.FUSED else 1
+        composition = compose(ledger, graph, limit, observed.now)
+        self._stages = composition.stages
+        self._salvages, pauses = self._find_salvages()
+        self.pauses = [*composition.pauses, *pauses]
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._stages or self._salvages)
+
+    def _find_salvages(self) -> tuple[dict[str, list[str]], list[float]]:
+        """Steps to publish after the fact, by the Job that ran them."""
+        found: dict[str, list[str]] = defaultdict(list)
+        pauses = []
+        for name, step in self._ledger.steps.items():
+            if step.state is not StepState.PUBLISHING or name in self._ledger.in_flight or step.job is None:
+                continue
+            found[step.job].append(name)
+        for job, names in list(found.items()):
+            # Together, since one may be made from the other.
+            pause = max(self._pause(self._ledger.steps[name]) for name in names)
+            if pause > 0:
+                pauses.append(pause)
+                del found[job]
+        return found, pauses
+
+    def _pause(self, step: StepStatus) -> float:
+        """Only a salvage that failed is waited after."""
+        return 0.0 if step.reason in (None, UNPUBLISHED) else pause_left(step, self._observed.now)
+
+    def start(self) -> list[Action]:
+        """The actions; the ledger then says that they are under way."""
+        processing, graph, now = self._observed.processing, self._observed.graph, self._observed.now
+        actions: list[Action] = []
+        for job, names in self._salvages.items():
+            actions.append(StartRun(salvage_for(processing, job, names, self._ledger.steps)))
+        for steps in self._stages:
+            run = stage_for(processing, graph, steps, self._ledger.steps, self._rerun_id)
+            actions.append(StartRun(run))
+            # The others are Pending until their turn comes.
+            self._ledger.update(
+                steps[0].name, state=StepState.RUNNING, attempt=run.numbers[steps[0].name], job=run.job,
+                started_at=now, finished_at=None, reason=None, message=None, exit_code=None,
+            )  # fmt: skip
+        return actions

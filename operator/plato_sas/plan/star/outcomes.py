@@ -1,0 +1,231 @@
+"""What an ended Job means for its steps, each told once. Exactly one of these holds for a step:
+
+- it was published, reused or withheld: publish or stage-in has said so;
+- its module ended well, but nothing of it is visible: it is Publishing, and a salvage will publish it;
+- the Job's end is its fault: `retries` says what follows. If a step that it depends on is still Publishing, judgement
+  waits: that step may turn out to have left out what this one needed;
+- it did not begin, or what it was made from is of no use: nothing has happened to it.
+"""
+
+from plato_sas.api import StepState, StepStatus, seconds
+from plato_sas.jobs.attempt import Attempt, StepTimes
+from plato_sas.jobs.failure import TIMED_OUT, Failure, FailureClass
+from plato_sas.plan.graph.graph import Graph, GraphStep
+from plato_sas.plan.retries import after_failure
+from plato_sas.plan.star.ledger import MAX_MESSAGE, Ledger, seconds_between
+from plato_sas.stager.messages import PublishedStep
+
+# Reasons of steps that wait for a salvage: of one whose module ended well, and of one that such a step is upstream of.
+UNPUBLISHED = "Unpublished"
+AWAITING_PUBLICATION = "AwaitingPublication"
+# A volume that lost an attempt's files is not the module's fault.
+WITHHELD_BY_THE_VOLUME = frozenset({"OutputLost"})
+# Times are whole seconds.
+_ROUNDING_SECONDS = 1.0
+
+
+def is_over(ledger: Ledger, attempt: Attempt, name: str) -> bool:
+    """Whether the step has left this attempt behind."""
+    status = ledger.steps.get(name)
+    if status is None or status.state.final or attempt.numbers[name] < status.attempt:
+        return True
+    if status.state is StepState.PENDING:
+        # Under this very number: its end was recorded, and the next attempt has not begun.
+        return attempt.numbers[name] == status.attempt
+    return attempt.salvage > 0 and _salvages_failed(status) >= attempt.salvage
+
+
+def _salvages_failed(status: StepStatus) -> int:
+    """A salvage that failed has raised this to its number."""
+    return (status.retries or {}).get(FailureClass.INFRASTRUCTURE, 0)
+
+
+def is_news(ledger: Ledger, attempt: Attempt, name: str) -> bool:
+    """Whether an ended Job has something to tell about a step that the status does not say yet."""
+    if is_over(ledger, attempt, name):
+        return False
+    status = ledger.steps[name]
+    if attempt.salvage:
+        return True
+    if status.job == attempt.job:
+        # Publishing for a reason: that it was left unpublished is known.
+        return status.state is not StepState.PUBLISHING or status.reason is None
+    # Not begun as far as the status knows.
+    named = attempt.failure is not None and attempt.failure.step == name
+    return named or name in attempt.begun or name in attempt.told or name == next(iter(attempt.numbers))
+
+
+def sound(ledger: Ledger, step: GraphStep) -> bool:
+    """Whether all that the step was made from is published or will be."""
+    states = (ledger.steps[name].state for name in step.upstream)
+    return all(one.published or one in (StepState.SKIPPED, StepState.PUBLISHING) for one in states)
+
+
+def started(status: StepStatus, attempt: Attempt, name: str, state: StepState, now: str) -> StepStatus:
+    """The status of a step that this attempt has begun."""
+    times = attempt.begun.get(name, StepTimes())
+    same = status.job == attempt.job
+    first = name == next(iter(attempt.numbers))
+    begun = times.started_at or (status.started_at if same else None) or (attempt.started_at if first else None)
+    return status.model_copy(
+        update={
+            "state": state,
+            "attempt": attempt.numbers[name],
+            "job": attempt.job,
+            "reason": None,
+            "message": None,
+            "exit_code": 0 if state is StepState.PUBLISHING else None,
+            "started_at": begun or now,
+            "finished_at": times.finished_at,
+        }
+    )
+
+
+def take_back(status: StepStatus, number: int, reason: str | None = None, message: str | None = None) -> StepStatus:
+    """Nothing happened to the step, or nothing that counts. The number of its attempt is used up."""
+    update = {"state": StepState.PENDING, "attempt": number, "reason": reason, "message": message,
+              "exit_code": None, "started_at": None, "finished_at": None}  # fmt: skip
+    return status.model_copy(update=update)
+
+
+class Outcome:
+    """A Job that has ended. To record it again says the same, or what could not be said before."""
+
+    def __init__(self, ledger: Ledger, graph: Graph, attempt: Attempt, at: str) -> None:
+        self._ledger = ledger
+        self._graph = graph
+        self._attempt = attempt
+        self._at = at
+        self._culprit = self._find_culprit()
+
+    def _find_culprit(self) -> str | None:
+        """The step that a failure is charged to: the one it names, or the one that was to come next."""
+        attempt, failure = self._attempt, self._attempt.failure
+        if failure is None or attempt.salvage:
+            return None
+        named = failure.step
+        if named in attempt.numbers and (named not in attempt.ended or failure.kind is FailureClass.SCIENCE):
+            return named
+        return next((name for name in attempt.numbers if not self._has_ended(name)), None)
+
+    def _has_ended(self, name: str) -> bool:
+        """Whether the step's module ended well, as far as the pod tells or the status has seen."""
+        status = self._ledger.steps.get(name)
+        seen = status is not None and status.state is StepState.PUBLISHING and status.job == self._attempt.job
+        return seen or name in self._attempt.ended or is_over(self._ledger, self._attempt, name)
+
+    def record(self) -> None:
+        """Record it for the steps for which it is news, in their topological order."""
+        attempt, ledger = self._attempt, self._ledger
+        if not all(is_over(ledger, attempt, name) for name in attempt.numbers):
+            ledger.inputs.update(attempt.inputs)
+        for name in [one for one in attempt.numbers if is_news(ledger, attempt, one)]:
+            step = self._graph.step(name)
+            if name in attempt.published:
+                self._publish(step, attempt.published[name], StepState.SUCCEEDED)
+            elif name in attempt.reused:
+                self._publish(step, attempt.reused[name], StepState.REUSED)
+            elif name in attempt.withheld:
+                self._withhold(step)
+            elif attempt.salvage:
+                self._leave_again(step)
+            elif name != self._culprit and self._has_ended(name):
+                self._leave(step)
+            elif name == self._culprit:
+                self._judge(step)
+            else:
+                self._take_back(step)
+
+    def _begun(self, step: GraphStep) -> StepStatus:
+        status = self._ledger.steps[step.name]
+        if self._attempt.salvage:
+            return status.model_copy(update={"attempt": self._attempt.numbers[step.name]})
+        return started(status, self._attempt, step.name, StepState.RUNNING, self._at)
+
+    def _publish(self, step: GraphStep, published: PublishedStep, state: StepState) -> None:
+        status = self._begun(step)
+        self._ledger.steps[step.name] = status.model_copy(
+            update={
+                "state": state,
+                "reason": None,
+                "message": None,
+                "exit_code": 0 if state is StepState.SUCCEEDED else None,
+                "digest": published.digest,
+                "missing": list(published.missing) or None,
+                "finished_at": status.finished_at or self._at,
+            }
+        )
+        self._ledger.facts.pop(step.name, None)
+        if published.facts:
+            self._ledger.facts[step.name] = dict(published.facts)
+
+    def _withhold(self, step: GraphStep) -> None:
+        withheld = self._attempt.withheld[step.name]
+        kind = FailureClass.INFRASTRUCTURE if withheld.reason in WITHHELD_BY_THE_VOLUME else FailureClass.SCIENCE
+        failure = Failure(kind, withheld.reason, withheld.message, step.name)
+        self._ledger.steps[step.name] = after_failure(step, self._begun(step), failure, self._at)
+
+    def _leave(self, step: GraphStep) -> None:
+        """Its module ended well; what it made waits for a salvage, or is of no use."""
+        if not sound(self._ledger, step):
+            self._take_back(step)
+        elif self._attempt.failure is not None and self._culprit is None:
+            self._charge_publication(step, self._attempt.failure)
+        else:
+            message = "its Job ended before its products were published"
+            update = {"state": StepState.PUBLISHING, "exit_code": 0, "reason": UNPUBLISHED, "message": message}
+            self._ledger.steps[step.name] = self._begun(step).model_copy(update=update)
+
+    def _leave_again(self, step: GraphStep) -> None:
+        """A salvage did not publish it: it failed, or the report was full with others before it."""
+        first = step.name == next(iter(self._attempt.numbers))
+        failure = self._attempt.failure
+        if failure is None and first:
+            failure = Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", "publish did not say what became of it")
+        if self._ledger.steps[step.name].state is not StepState.PUBLISHING or not sound(self._ledger, step):
+            self._take_back(step)
+        elif failure is not None:
+            self._charge_publication(step, failure)
+
+    def _charge_publication(self, step: GraphStep, failure: Failure) -> None:
+        """Publish itself failed: so often, and no oftener."""
+        failed = after_failure(step, self._begun(step), failure, self._at, StepState.PUBLISHING)
+        if failed.state is StepState.PUBLISHING:
+            number = max(_salvages_failed(failed), self._attempt.salvage)
+            failed = failed.model_copy(
+                update={"retries": {**(failed.retries or {}), FailureClass.INFRASTRUCTURE.value: number}}
+            )
+        self._ledger.steps[step.name] = failed
+
+    def _judge(self, step: GraphStep) -> None:
+        failure = self._attempt.failure
+        assert failure is not None
+        upstream = [self._ledger.steps[name].state for name in step.upstream]
+        if StepState.PUBLISHING in upstream:
+            update = {"reason": AWAITING_PUBLICATION, "message": "what it was made from is being published"}
+            self._ledger.steps[step.name] = self._begun(step).model_copy(update=update)
+        elif not all(state.final for state in upstream):
+            # Stage-in refused it before what is upstream of it had run: whether it runs at all is not known yet.
+            status, number = self._ledger.steps[step.name], self._attempt.numbers[step.name]
+            message = failure.message[-MAX_MESSAGE:]
+            self._ledger.steps[step.name] = take_back(status, number, failure.reason[:64], message)
+        elif not sound(self._ledger, step):
+            self._take_back(step)
+        else:
+            verdict = self._verdict(step, failure)
+            self._ledger.steps[step.name] = after_failure(step, self._begun(step), verdict, self._at)
+
+    def _verdict(self, step: GraphStep, failure: Failure) -> Failure:
+        """A pod whose time is up is the fault of the step that ran only if that has had its own."""
+        times = self._attempt.begun.get(step.name, StepTimes())
+        if failure.reason != TIMED_OUT or times.started_at is None or times.finished_at is None:
+            return failure
+        allowed = seconds(step.module.timeout)
+        if seconds_between(times.started_at, times.finished_at) >= allowed - _ROUNDING_SECONDS:
+            return failure
+        message = f"its pod's time was up before the step had run for {step.module.timeout}"
+        return Failure(FailureClass.INFRASTRUCTURE, "PodDeadlineExceeded", message, step.name)
+
+    def _take_back(self, step: GraphStep) -> None:
+        status = self._ledger.steps[step.name]
+        self._ledger.steps[step.name] = take_back(status, self._attempt.numbers[step.name])

@@ -1,0 +1,46 @@
+"""What it means for a star that the API server refused its Job."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, StepStatus
+from plato_sas.plan.star.ledger import MAX_MESSAGE
+from plato_sas.plan.star.status import Circumstances, summarise
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A Job that was not created. `final`: the same Job would be refused again, whatever changes around it.
+
+    `step` is the first of its steps.
+    """
+
+    step: str
+    message: str
+    final: bool
+
+
+def with_refusals(
+    processing: StarProcessing, status: StarProcessingStatus, refusals: Iterable[Refusal], now: str
+) -> StarProcessingStatus:
+    """The decided status corrected for what was refused: the step has failed, or has yet to begin."""
+    by_step = {one.step: one for one in refusals}
+    if not by_step:
+        return status
+    steps = []
+    for step in status.steps:
+        refusal = by_step.get(step.name)
+        steps.append(step if refusal is None else _refused(step, refusal, now))
+    if not any(step.started_at for step in steps):
+        status = status.model_copy(update={"started_at": None})
+    busy = any(step.state is StepState.RUNNING for step in steps)
+    return summarise(processing, status, steps, Circumstances(busy=busy), now)
+
+
+def _refused(step: StepStatus, refusal: Refusal, now: str) -> StepStatus:
+    update: dict[str, object] = {"reason": "JobRefused", "message": refusal.message[-MAX_MESSAGE:]}
+    if refusal.final:
+        update |= {"state": StepState.FAILED, "finished_at": now}
+    elif step.state is StepState.RUNNING:
+        update |= {"state": StepState.PENDING, "attempt": step.attempt - 1, "job": None, "started_at": None}
+    return step.model_copy(update=update)

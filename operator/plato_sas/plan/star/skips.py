@@ -1,0 +1,48 @@
+"""Which steps do not run, and why."""
+
+from plato_sas.api import StepState
+from plato_sas.plan.graph.graph import Graph, GraphStep
+from plato_sas.plan.star.ledger import MAX_MESSAGE, Ledger
+from plato_sas.plan.star.rerun import UPSTREAM_FAILED
+from plato_sas.plan.star.stages import present
+
+
+def skip(ledger: Ledger, graph: Graph, now: str) -> None:
+    """Skip what cannot run any more. In topological order a skip reaches everything downstream.
+
+    Not before everything upstream is final: which of several reasons counts must not depend on which came first.
+    """
+    for step in graph.steps:
+        status = ledger.steps[step.name]
+        if status.state is not StepState.PENDING or step.name in ledger.in_flight:
+            continue
+        if not all(ledger.steps[name].state.final for name in step.upstream):
+            continue
+        found = reason_to_skip(step, ledger)
+        if found is not None:
+            reason, message = found
+            ledger.update(
+                step.name, state=StepState.SKIPPED, reason=reason, message=message[:MAX_MESSAGE], finished_at=now
+            )
+
+
+def reason_to_skip(step: GraphStep, ledger: Ledger) -> tuple[str, str] | None:
+    """Reason and message, as far as can be told by the steps upstream that are final."""
+    final = {name for name in step.upstream if ledger.steps[name].state.final}
+    for name in sorted(final):
+        upstream = ledger.steps[name]
+        failed = upstream.state in (StepState.FAILED, StepState.CANCELLED)
+        if failed or upstream.reason == UPSTREAM_FAILED:
+            # Not even an optional input of a failed step is simply left out: the result would differ from
+            # the one that the star deserves, and nobody would see it.
+            return UPSTREAM_FAILED, f"step {name} did not end well"
+    if step.when is not None and step.when.steps <= final:
+        value = step.when.evaluate(ledger.facts)
+        if value is None:
+            return "FactAbsent", f"when: {step.when.expression}: a fact it needs was not reported"
+        if not value:
+            return "ConditionFalse", f"when: {step.when.expression}"
+    for one in step.inputs:
+        if not one.optional and one.step in final and not present(one, ledger.steps):
+            return "InputAbsent", f"input {one.name}: step {one.step} made none"
+    return None

@@ -1,0 +1,162 @@
+"""Steps that may start, as a stage ready to be built into a Job; and what a failed one left, as a salvage."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+
+from plato_sas.api import StarProcessing, StepStatus, amount, seconds
+from plato_sas.jobs.failure import FailureClass
+from plato_sas.jobs.names import job_name, salvage_name
+from plato_sas.jobs.stage import Owner, SalvageRun, StageRun, StepRun
+from plato_sas.plan.graph.graph import BoundInput, Graph, GraphStep
+from plato_sas.stager.description import (
+    FactDescription,
+    InputDescription,
+    OutputDescription,
+    PublishOrder,
+    Stage,
+    StepDescription,
+)
+
+_MEBI = 2**20
+Statuses = Mapping[str, StepStatus]
+
+
+def stage_for(
+    processing: StarProcessing, graph: Graph, steps: Sequence[GraphStep], statuses: Statuses, rerun: int
+) -> StageRun:
+    """The stage that runs the steps as their next attempts; every step upstream is final or among them."""
+    owner = _owner(processing)
+    first = steps[0]
+    stage = Stage(
+        id=job_name(owner.name, owner.uid, first.name, statuses[first.name].attempt + 1),
+        star=processing.spec.star,
+        campaign=processing.spec.campaign,
+        processing=owner.uid,
+        rerun=rerun,
+        steps=[],
+    )
+    here = frozenset(step.name for step in steps)
+    describe = _Describer(processing, graph, stage, here, statuses)
+    stage.steps.extend(describe.step(step) for step in steps)
+    return StageRun(owner, stage, tuple(_run(step, statuses[step.name]) for step in steps))
+
+
+def salvage_for(processing: StarProcessing, job: str, steps: Sequence[str], statuses: Statuses) -> SalvageRun:
+    """Publishes the steps of a Job that ended well before it failed."""
+    owner = _owner(processing)
+    # A number that no step's count of failures has reached: so a salvage is told apart from one that has failed.
+    number = 1 + max((statuses[name].retries or {}).get(FailureClass.INFRASTRUCTURE, 0) for name in steps)
+    return SalvageRun(
+        owner=owner,
+        job=salvage_name(owner.name, owner.uid, job, steps[0], number),
+        order=PublishOrder(processing.spec.campaign, processing.spec.star, job, list(steps)),
+        numbers={name: statuses[name].attempt for name in steps},
+    )
+
+
+def _owner(processing: StarProcessing) -> Owner:
+    metadata = processing.metadata
+    return Owner(metadata.name, metadata.namespace or "", metadata.uid or "", metadata.labels)
+
+
+def _run(step: GraphStep, status: StepStatus) -> StepRun:
+    module = step.module
+    return StepRun(
+        name=step.name,
+        image=module.image,
+        command=tuple(module.command) if module.command is not None else None,
+        args=tuple(module.args) if module.args is not None else None,
+        resources=module.resources,
+        memory=memory(step, status),
+        timeout_seconds=seconds(module.timeout),
+    )
+
+
+def memory(step: GraphStep, status: StepStatus) -> str:
+    """The next attempt's memory: doubled for each attempt that ran out of it, up to the module's cap."""
+    resources = step.module.resources
+    grown = (status.retries or {}).get(FailureClass.OUT_OF_MEMORY, 0)
+    if not grown:
+        return resources.memory
+    cap = amount(resources.memory_cap or resources.memory)
+    return f"{math.ceil(min(cap, amount(resources.memory) * 2**grown) / _MEBI)}Mi"
+
+
+def can_grow(step: GraphStep, status: StepStatus) -> bool:
+    """Whether an attempt that ran out of memory was still below the module's cap."""
+    cap = step.module.resources.memory_cap
+    return cap is not None and amount(memory(step, status)) < amount(cap)
+
+
+def seed(star: str, step: str) -> int:
+    """The same star and step draw the same random numbers, on every attempt and in every campaign."""
+    return int.from_bytes(hashlib.sha256(f"{star}/{step}".encode()).digest()[:4], "big")
+
+
+def present(one: BoundInput, statuses: Statuses) -> bool:
+    """Whether an input exists, its producer being final. What comes from outside is stage-in's to verify."""
+    if one.step is None:
+        return True
+    status = statuses[one.step]
+    return status.state.published and one.output not in (status.missing or [])
+
+
+class _Describer:
+    """Describes the steps of one stage."""
+
+    def __init__(
+        self, processing: StarProcessing, graph: Graph, stage: Stage, here: frozenset[str], statuses: Statuses
+    ) -> None:
+        self._spec = processing.spec
+        self._graph = graph
+        self._stage = stage
+        self._here = here
+        self._statuses = statuses
+
+    def step(self, step: GraphStep) -> StepDescription:
+        module, spec = step.module, self._spec
+        forced = spec.rerun is not None and step.name in (spec.rerun.from_steps or [])
+        return StepDescription(
+            name=step.name,
+            module=step.module_name,
+            version=module.version,
+            image=module.image,
+            command=module.command,
+            args=module.args,
+            attempt=self._statuses[step.name].attempt + 1,
+            seed=seed(spec.star, step.name),
+            parameters=step.parameters(spec.parameters.get(step.name, {})),
+            inputs=[found for one in step.inputs if (found := self._input(one)) is not None],
+            outputs=[OutputDescription(one.name, one.file_name, one.optional) for one in module.outputs],
+            facts=[FactDescription(one.name, one.type.value) for one in module.facts],
+            forced=self._stage.rerun if forced else None,
+        )
+
+    def _input(self, one: BoundInput) -> InputDescription | None:
+        """None for an input that is known to be absent."""
+        spec = self._spec
+        if one.external is not None:
+            override = spec.inputs.get(one.external)
+            template = override.path if override and override.path else self._graph.externals[one.external].path
+            path = template.replace("{star}", spec.star).replace("{campaign}", spec.campaign)
+            expected = override.sha256 if override else None
+            return InputDescription(one.name, "inputs", path, sha256=expected, optional=one.optional, late=one.late)
+        producer = one.step or one.previous
+        assert producer is not None
+        assert one.output is not None
+        outputs = {output.name: output for output in self._graph.step(producer).module.outputs}
+        file = outputs[one.output].file_name
+        if producer in self._here and one.previous is None:
+            path = f"{self._stage.attempt_folder}/{producer}/{file}"
+            return InputDescription(one.name, "products", path, output=one.output, made_by=producer)
+        if one.previous is None and not present(one, self._statuses):
+            return None
+        campaign = spec.campaign if one.previous is None else spec.previous_campaign
+        if campaign is None:
+            return None
+        folder = f"{campaign}/{spec.star}/{producer}"
+        return InputDescription(
+            one.name, "products", f"{folder}/{file}", producer=folder, output=one.output,
+            optional=one.optional and one.late, late=one.late,
+        )  # fmt: skip

@@ -1,0 +1,189 @@
+"""The star as a whole, derived from its steps; conditions as the API conventions want them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from plato_sas.api import (
+    Condition,
+    DesiredState,
+    StarCatalogue,
+    StarProcessing,
+    StarProcessingStatus,
+    StarState,
+    StepState,
+    StepStatus,
+)
+from plato_sas.plan.star.control import CANCELLED, DEADLINE_EXCEEDED
+
+ACCEPTED = "Accepted"
+COMPLETE = "Complete"
+_MAX_MESSAGE = 2048
+_MAX_STEP = 64
+# All steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
+_MAX_MESSAGES = 5000
+
+
+def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
+    """The status of a star whose spec cannot run: it says why, and nothing is started."""
+    old = processing.status
+    message = _shortened("; ".join(problems), _MAX_MESSAGE)
+    conditions = with_condition(old.conditions, processing, ACCEPTED, "False", reason, message, now)
+    conditions = with_condition(conditions, processing, COMPLETE, "False", "Rejected", message, now)
+    return old.model_copy(
+        update={
+            "state": StarState.REJECTED,
+            "observed_generation": processing.metadata.generation,
+            "conditions": conditions,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the star's state depends on beside its steps.
+
+    `problems` of its spec; reason and message of what it waits for; whether a Job of it is under way.
+    """
+
+    problems: tuple[str, ...] = ()
+    waiting: tuple[str, str] | None = None
+    busy: bool = False
+
+
+def summarise(
+    processing: StarProcessing,
+    status: StarProcessingStatus,
+    steps: Sequence[StepStatus],
+    circumstances: Circumstances,
+    now: str,
+) -> StarProcessingStatus:
+    """Everything in the status that follows from the steps."""
+    problems, waiting = circumstances.problems, circumstances.waiting
+    steps = _bounded(steps)
+    state = _state(processing.spec.desired_state, steps, circumstances)
+    # In a fused stage those that wait to be published are many, and the one that runs is asked for.
+    wanted = (StepState.FAILED,) if state is StarState.FAILED else (StepState.RUNNING, StepState.PUBLISHING)
+    shown = next(filter(None, ([step.name for step in steps if step.state is one] for one in wanted)), [])
+    done = sum(step.state.final or step.state is StepState.PUBLISHING for step in steps)
+    reason, message = _explain(state, steps, problems, waiting)
+    if problems:
+        told = _shortened("; ".join(problems), _MAX_MESSAGE)
+        conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", told, now)
+    else:
+        conditions = with_condition(status.conditions, processing, ACCEPTED, "True", "Accepted", "", now)
+    complete: Literal["True", "False"] = "True" if state is StarState.SUCCEEDED else "False"
+    conditions = with_condition(conditions, processing, COMPLETE, complete, reason, message, now)
+    begun = [step.started_at for step in steps if step.started_at]
+    return status.model_copy(
+        update={
+            "state": state,
+            "observed_generation": processing.metadata.generation,
+            "steps": steps,
+            "progress": f"{done}/{len(steps)}",
+            "step": _shortened(",".join(shown), _MAX_STEP) or None,
+            "conditions": conditions,
+            "started_at": status.started_at or (min(begun) if begun else None),
+            "finished_at": (status.finished_at or now) if state.finished else None,
+        }
+    )
+
+
+def _bounded(steps: Sequence[StepStatus]) -> list[StepStatus]:
+    """The steps with messages that are short enough together; the end of each says most."""
+    told = [step for step in steps if step.message]
+    if sum(_size(step.message or "") for step in told) <= _MAX_MESSAGES:
+        return list(steps)
+    share = _MAX_MESSAGES // len(told)
+    return [step.model_copy(update={"message": _end(step.message, share)}) if step.message else step for step in steps]
+
+
+def _size(text: str) -> int:
+    """Bytes in the status."""
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+
+
+def _end(text: str, limit: int) -> str:
+    """The end of a text that is too large."""
+    if _size(text) <= limit:
+        return text
+    kept = text[-limit:]
+    while _size(kept) > limit - 3:
+        kept = kept[max(1, len(kept) // 16) :]
+    return f"...{kept}"
+
+
+def _state(desired: DesiredState, steps: Sequence[StepStatus], circumstances: Circumstances) -> StarState:
+    states = {step.state for step in steps}
+    if all(state.final for state in states):
+        if StepState.CANCELLED in states:
+            late = any(step.reason == DEADLINE_EXCEEDED for step in steps if step.state is StepState.CANCELLED)
+            return StarState.FAILED if late else StarState.CANCELLED
+        return StarState.FAILED if StepState.FAILED in states else StarState.SUCCEEDED
+    if circumstances.busy:
+        return StarState.RUNNING
+    if desired is DesiredState.SUSPEND:
+        return StarState.SUSPENDED
+    if circumstances.problems and not any(step.attempt for step in steps):
+        return StarState.REJECTED
+    return StarState.RUNNING if any(step.attempt for step in steps) else StarState.PENDING
+
+
+def _explain(
+    state: StarState, steps: Sequence[StepStatus], problems: Sequence[str], waiting: tuple[str, str] | None
+) -> tuple[str, str]:
+    match state:
+        case StarState.SUCCEEDED:
+            return "AllStepsFinished", ""
+        case StarState.FAILED:
+            late = [step for step in steps if step.state is StepState.CANCELLED]
+            if late:
+                return DEADLINE_EXCEEDED, late[0].message or ""
+            failed = [step for step in steps if step.state is StepState.FAILED]
+            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
+            return "StepFailed", _shortened("; ".join(told), _MAX_MESSAGE)
+        case StarState.CANCELLED:
+            return CANCELLED
+        case StarState.SUSPENDED:
+            return "Suspended", "spec.desiredState is Suspend"
+        case StarState.REJECTED:
+            return "Rejected", _shortened("; ".join(problems), _MAX_MESSAGE)
+        case _:
+            if waiting is not None:
+                return waiting
+            held = [step for step in steps if step.reason and not step.state.final]
+            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
+            return "Progressing", _shortened("; ".join(told), _MAX_MESSAGE)
+
+
+def with_condition(
+    conditions: Sequence[Condition],
+    about: StarProcessing | StarCatalogue,
+    kind: str,
+    status: Literal["True", "False"],
+    reason: str,
+    message: str,
+    now: str,
+) -> list[Condition]:
+    """The conditions with one set; its transition time moves only when its status does."""
+    old = next((one for one in conditions if one.type == kind), None)
+    since = old.last_transition_time if old is not None and old.status == status else now
+    new = Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=about.metadata.generation,
+        last_transition_time=since,
+    )
+    return [*(one for one in conditions if one.type != kind), new]
+
+
+def _shortened(text: str, limit: int) -> str:
+    if _size(text) <= limit:
+        return text
+    kept = text[:limit]
+    while _size(kept) > limit - 3:
+        kept = kept[: -max(1, len(kept) // 16)]
+    return f"{kept}..."

@@ -1,0 +1,53 @@
+"""Steps that have run longer than they may, or cannot begin: their pod's life is shortened, and the kubelet ends it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plato_sas.api import seconds
+from plato_sas.jobs.attempt import Attempt, StepTimes
+from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.star.ledger import seconds_between
+
+# How long a container may not begin, because of its image or its configuration, where the site does not say.
+START_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class LimitPod:
+    """Let a pod end so many seconds after its start: one of its steps has run longer than it may, or cannot begin."""
+
+    pod: str
+    seconds: int
+
+
+def timeouts(
+    attempts: Iterable[Attempt], graph: Graph, now: str, start_seconds: int = START_SECONDS
+) -> tuple[list[LimitPod], list[float]]:
+    """Pods whose time is up, and the seconds left to the others. `attempts` are active."""
+    limits: list[LimitPod] = []
+    left: list[float] = []
+    for one in attempts:
+        remaining = _remaining(one, graph, now, start_seconds)
+        if remaining is None or one.pod is None or one.pod_started_at is None:
+            continue
+        if remaining > 0:
+            left.append(remaining)
+            continue
+        limit = max(1, int(seconds_between(one.pod_started_at, now)))
+        if one.pod_deadline is None or one.pod_deadline > limit:
+            limits.append(LimitPod(one.pod, limit))
+    return limits, left
+
+
+def _remaining(one: Attempt, graph: Graph, now: str, start_seconds: int) -> float | None:
+    """Seconds left to what the pod does now; None if that has no limit but the pod's own."""
+    step = one.current
+    begun = one.begun.get(step, StepTimes()).started_at if step is not None else None
+    if step is not None and begun is not None:
+        return seconds(graph.step(step).module.timeout) - seconds_between(begun, now)
+    if one.waiting is None:
+        return None
+    # The container before has ended then.
+    ends = [times.finished_at for times in one.begun.values() if times.finished_at is not None]
+    since = max(ends, default=one.pod_started_at)
+    return start_seconds - seconds_between(since, now) if since is not None else None
