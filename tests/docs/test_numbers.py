@@ -12,10 +12,10 @@ from plato_sas.jobs.failure import FailureClass
 from plato_sas.plan import retries
 from plato_sas.plan.catalogue.decide import TEMPORARY_RETRIES
 from plato_sas.plan.catalogue.tables import MAX_ORDER
+from plato_sas.plan.messages import MAX_MESSAGE
+from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS
 from plato_sas.plan.star import compose, status
-from plato_sas.plan.star.attempts import POD_EXPECTED_SECONDS
 from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE
-from plato_sas.plan.star.ledger import MAX_MESSAGE
 from plato_sas.plan.star.timeouts import START_SECONDS
 from plato_sas.stager import messages
 

@@ -16,7 +16,7 @@ from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER, SELECTOR
 from plato_sas.plan.graph.graph import Graph, GraphInvalid, build_graph
 from plato_sas.plan.graph.revision import load_revision, revision_content, revision_name
 from plato_sas.plan.star import rerun
-from plato_sas.plan.star.ledger import seconds_between
+from plato_sas.plan.times import seconds_between
 
 logger = logging.getLogger(__name__)
 

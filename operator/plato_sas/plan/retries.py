@@ -1,14 +1,14 @@
-"""Whether a failed step is tried again, and when: each class of failure has its own budget."""
+"""Whether a failed step is tried again, when, and with how much memory: each class of failure has its own budget."""
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Protocol
 
-from plato_sas.api import StepState, StepStatus, parse_time
+from plato_sas.api import StepState, StepStatus, amount, parse_time
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.plan.graph.graph import GraphStep
-from plato_sas.plan.star.ledger import MAX_MESSAGE
-from plato_sas.plan.star.stages import can_grow
+from plato_sas.plan.messages import MAX_MESSAGE
 
 # Retries that the module is not to blame for, and the first pause before one of each class (seconds).
 INFRASTRUCTURE_RETRIES = 5
@@ -18,6 +18,7 @@ _FIRST_PAUSE = {
     FailureClass.OUT_OF_MEMORY: 0.0,
 }
 _LONGEST_PAUSE = 300.0
+_MEBI = 2**20
 
 
 def after_failure(
@@ -52,6 +53,22 @@ def _may_retry(step: GraphStep, status: StepStatus, failure: Failure) -> bool:
             return can_grow(step, status)
         case FailureClass.INFRASTRUCTURE:
             return made < INFRASTRUCTURE_RETRIES
+
+
+def memory(step: GraphStep, status: StepStatus) -> str:
+    """The next attempt's memory: doubled for each attempt that ran out of it, up to the module's cap."""
+    resources = step.module.resources
+    grown = (status.retries or {}).get(FailureClass.OUT_OF_MEMORY, 0)
+    if not grown:
+        return resources.memory
+    cap = amount(resources.memory_cap or resources.memory)
+    return f"{math.ceil(min(cap, amount(resources.memory) * 2**grown) / _MEBI)}Mi"
+
+
+def can_grow(step: GraphStep, status: StepStatus) -> bool:
+    """Whether an attempt that ran out of memory was still below the module's cap."""
+    cap = step.module.resources.memory_cap
+    return cap is not None and amount(memory(step, status)) < amount(cap)
 
 
 class Retried(Protocol):

@@ -14,7 +14,7 @@ from plato_sas.controller.kube.client import ApiError, KubeClient
 from plato_sas.controller.kube.resources import JOB, PROCESSING
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.attempt import Attempt
-from plato_sas.plan.star.ledger import seconds_between
+from plato_sas.plan.times import seconds_between
 from plato_sas.stager.description import ATTEMPTS
 from plato_sas.stager.removing import remove
 

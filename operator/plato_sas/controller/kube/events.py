@@ -19,7 +19,7 @@ from plato_sas.api import (
 from plato_sas.controller.kube.client import ApiError, KubeClient
 from plato_sas.controller.kube.resources import EVENT
 from plato_sas.jobs.names import MANAGER
-from plato_sas.plan.star.status import ACCEPTED, COMPLETE
+from plato_sas.plan.conditions import ACCEPTED, COMPLETE
 
 logger = logging.getLogger(__name__)
 

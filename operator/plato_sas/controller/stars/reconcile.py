@@ -28,10 +28,10 @@ from plato_sas.jobs.shell import owned_by
 from plato_sas.plan.graph.graph import Graph, GraphInvalid
 from plato_sas.plan.star import acceptance
 from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
-from plato_sas.plan.star.ledger import seconds_between
 from plato_sas.plan.star.refusal import with_refusals
 from plato_sas.plan.star.status import rejected
 from plato_sas.plan.star.timeouts import START_SECONDS
+from plato_sas.plan.times import seconds_between
 
 logger = logging.getLogger(__name__)
 

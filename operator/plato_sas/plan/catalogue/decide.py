@@ -18,11 +18,12 @@ from plato_sas.jobs.catalogue import CatalogueAttempt, CatalogueRun, catalogue_j
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.jobs.stage import Owner
 from plato_sas.plan.catalogue.tables import MAX_ORDER, build_order, table_problems
+from plato_sas.plan.conditions import ACCEPTED, COMPLETE, with_condition
 from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.messages import MAX_MESSAGE
+from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS, no_pod_yet, without_pod
 from plato_sas.plan.retries import INFRASTRUCTURE_RETRIES, pause_left
-from plato_sas.plan.star.attempts import POD_EXPECTED_SECONDS, no_pod_yet, without_pod
-from plato_sas.plan.star.ledger import MAX_MESSAGE, seconds_between
-from plato_sas.plan.star.status import ACCEPTED, COMPLETE, with_condition
+from plato_sas.plan.times import seconds_between
 
 TEMPORARY_RETRIES = 3
 _RETRIES = {FailureClass.TEMPORARY: TEMPORARY_RETRIES, FailureClass.INFRASTRUCTURE: INFRASTRUCTURE_RETRIES}

@@ -12,11 +12,11 @@ from plato_sas.api import StepState
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.messages import MAX_MESSAGE
+from plato_sas.plan.missing_pod import without_pod
 from plato_sas.plan.retries import after_failure
-from plato_sas.plan.star.ledger import MAX_MESSAGE, Ledger, seconds_between
+from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.outcomes import Outcome, is_news, is_over, sound, started, take_back
-
-POD_EXPECTED_SECONDS = 30.0  # a Job controller that is not hindered makes its pod sooner
 
 
 def fold(ledger: Ledger, graph: Graph, attempts: Iterable[Attempt], now: str) -> None:
@@ -36,10 +36,6 @@ def fold(ledger: Ledger, graph: Graph, attempts: Iterable[Attempt], now: str) ->
         if attempt.active:
             _follow(ledger, attempt, now)
     _find_lost(ledger, graph, {one.job for one in ordered}, now)
-
-
-def no_pod_yet(attempt: Attempt) -> bool:
-    return attempt.active and attempt.pod is None
 
 
 def _drop_unsound(ledger: Ledger, graph: Graph) -> None:
@@ -74,15 +70,6 @@ def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
             ledger.steps[name] = running.model_copy(update={"reason": reason, "message": message})
     if not stray:
         ledger.inputs.update(attempt.inputs)
-
-
-def without_pod(attempt: Attempt, now: str) -> tuple[str, str] | None:
-    """What to say of a Job that has made no pod for longer than that takes: a quota or a policy forbids it."""
-    if not no_pod_yet(attempt) or attempt.started_at is None:
-        return None
-    if seconds_between(attempt.started_at, now) < POD_EXPECTED_SECONDS:
-        return None
-    return "PodNotCreated", f"Job {attempt.job} has made no pod; `kubectl describe job {attempt.job}` says why"
 
 
 def _find_lost(ledger: Ledger, graph: Graph, jobs: set[str], now: str) -> None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 
 from plato_sas.api import StepState, amount
 from plato_sas.plan.graph.graph import Graph, GraphStep
-from plato_sas.plan.retries import pause_left
+from plato_sas.plan.retries import memory, pause_left
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.skips import reason_to_skip
-from plato_sas.plan.star.stages import memory
 
 # Below the floor differences do not matter; beyond the ratio they do.
 _CPU_FLOOR = 0.5

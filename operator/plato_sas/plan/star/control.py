@@ -1,7 +1,8 @@
 """Ending a star before its time: cancelled by its user, or past its deadline."""
 
 from plato_sas.api import DesiredState, StarProcessing, StepState, seconds
-from plato_sas.plan.star.ledger import Ledger, seconds_between
+from plato_sas.plan.star.ledger import Ledger
+from plato_sas.plan.times import seconds_between
 
 CANCELLED = ("Cancelled", "spec.desiredState is Cancel")
 DEADLINE_EXCEEDED = "DeadlineExceeded"

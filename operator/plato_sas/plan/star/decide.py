@@ -30,9 +30,10 @@ from plato_sas.api import (
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.jobs.stage import Run
 from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS, no_pod_yet
 from plato_sas.plan.retries import pause_left
 from plato_sas.plan.star import acceptance, control, rerun
-from plato_sas.plan.star.attempts import POD_EXPECTED_SECONDS, fold, no_pod_yet
+from plato_sas.plan.star.attempts import fold
 from plato_sas.plan.star.compose import compose
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.outcomes import UNPUBLISHED

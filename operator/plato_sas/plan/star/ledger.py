@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from plato_sas.api import Facts, StepStatus, parse_time
+from plato_sas.api import Facts, StepStatus
 from plato_sas.jobs.attempt import Attempt
-
-MAX_MESSAGE = 1024
 
 
 @dataclass
@@ -22,8 +20,3 @@ class Ledger:
     def update(self, name: str, **fields: object) -> None:
         """Change fields of a step."""
         self.steps[name] = self.steps[name].model_copy(update=fields)
-
-
-def seconds_between(earlier: str, later: str) -> float:
-    """Seconds from one timestamp to another."""
-    return (parse_time(later) - parse_time(earlier)).total_seconds()

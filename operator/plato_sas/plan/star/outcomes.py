@@ -11,8 +11,10 @@ from plato_sas.api import StepState, StepStatus, seconds
 from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.jobs.failure import TIMED_OUT, Failure, FailureClass
 from plato_sas.plan.graph.graph import Graph, GraphStep
+from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.retries import after_failure
-from plato_sas.plan.star.ledger import MAX_MESSAGE, Ledger, seconds_between
+from plato_sas.plan.star.ledger import Ledger
+from plato_sas.plan.times import seconds_between
 from plato_sas.stager.messages import PublishedStep
 
 # Reasons of steps that wait for a salvage: of one whose module ended well, and of one that such a step is upstream of.

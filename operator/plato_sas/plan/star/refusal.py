@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, StepStatus
-from plato_sas.plan.star.ledger import MAX_MESSAGE
+from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.star.status import Circumstances, summarise
 
 

@@ -2,7 +2,8 @@
 
 from plato_sas.api import StepState
 from plato_sas.plan.graph.graph import Graph, GraphStep
-from plato_sas.plan.star.ledger import MAX_MESSAGE, Ledger
+from plato_sas.plan.messages import MAX_MESSAGE
+from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.rerun import UPSTREAM_FAILED
 from plato_sas.plan.star.stages import present
 

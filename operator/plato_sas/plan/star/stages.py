@@ -1,14 +1,14 @@
 """Steps that may start, as a stage ready to be built into a Job; and what a failed one left, as a salvage."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 
-from plato_sas.api import StarProcessing, StepStatus, amount, seconds
+from plato_sas.api import StarProcessing, StepStatus, seconds
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import job_name, salvage_name
 from plato_sas.jobs.stage import Owner, SalvageRun, StageRun, StepRun
 from plato_sas.plan.graph.graph import BoundInput, Graph, GraphStep
+from plato_sas.plan.retries import memory
 from plato_sas.stager.description import (
     FactDescription,
     InputDescription,
@@ -18,7 +18,6 @@ from plato_sas.stager.description import (
     StepDescription,
 )
 
-_MEBI = 2**20
 Statuses = Mapping[str, StepStatus]
 
 
@@ -71,22 +70,6 @@ def _run(step: GraphStep, status: StepStatus) -> StepRun:
         memory=memory(step, status),
         timeout_seconds=seconds(module.timeout),
     )
-
-
-def memory(step: GraphStep, status: StepStatus) -> str:
-    """The next attempt's memory: doubled for each attempt that ran out of it, up to the module's cap."""
-    resources = step.module.resources
-    grown = (status.retries or {}).get(FailureClass.OUT_OF_MEMORY, 0)
-    if not grown:
-        return resources.memory
-    cap = amount(resources.memory_cap or resources.memory)
-    return f"{math.ceil(min(cap, amount(resources.memory) * 2**grown) / _MEBI)}Mi"
-
-
-def can_grow(step: GraphStep, status: StepStatus) -> bool:
-    """Whether an attempt that ran out of memory was still below the module's cap."""
-    cap = step.module.resources.memory_cap
-    return cap is not None and amount(memory(step, status)) < amount(cap)
 
 
 def seed(star: str, step: str) -> int:

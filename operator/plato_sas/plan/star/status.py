@@ -1,24 +1,21 @@
 """The star as a whole, derived from its steps; conditions as the API conventions want them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from plato_sas.api import (
-    Condition,
     DesiredState,
-    StarCatalogue,
     StarProcessing,
     StarProcessingStatus,
     StarState,
     StepState,
     StepStatus,
 )
+from plato_sas.plan.conditions import ACCEPTED, COMPLETE, with_condition
+from plato_sas.plan.messages import beginning, ending, size
 from plato_sas.plan.star.control import CANCELLED, DEADLINE_EXCEEDED
 
-ACCEPTED = "Accepted"
-COMPLETE = "Complete"
 _MAX_MESSAGE = 2048
 _MAX_STEP = 64
 # All steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
@@ -28,7 +25,7 @@ _MAX_MESSAGES = 5000
 def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
     """The status of a star whose spec cannot run: it says why, and nothing is started."""
     old = processing.status
-    message = _shortened("; ".join(problems), _MAX_MESSAGE)
+    message = beginning("; ".join(problems), _MAX_MESSAGE)
     conditions = with_condition(old.conditions, processing, ACCEPTED, "False", reason, message, now)
     conditions = with_condition(conditions, processing, COMPLETE, "False", "Rejected", message, now)
     return old.model_copy(
@@ -69,7 +66,7 @@ def summarise(
     done = sum(step.state.final or step.state is StepState.PUBLISHING for step in steps)
     reason, message = _explain(state, steps, problems, waiting)
     if problems:
-        told = _shortened("; ".join(problems), _MAX_MESSAGE)
+        told = beginning("; ".join(problems), _MAX_MESSAGE)
         conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", told, now)
     else:
         conditions = with_condition(status.conditions, processing, ACCEPTED, "True", "Accepted", "", now)
@@ -82,7 +79,7 @@ def summarise(
             "observed_generation": processing.metadata.generation,
             "steps": steps,
             "progress": f"{done}/{len(steps)}",
-            "step": _shortened(",".join(shown), _MAX_STEP) or None,
+            "step": beginning(",".join(shown), _MAX_STEP) or None,
             "conditions": conditions,
             "started_at": status.started_at or (min(begun) if begun else None),
             "finished_at": (status.finished_at or now) if state.finished else None,
@@ -93,25 +90,12 @@ def summarise(
 def _bounded(steps: Sequence[StepStatus]) -> list[StepStatus]:
     """The steps with messages that are short enough together; the end of each says most."""
     told = [step for step in steps if step.message]
-    if sum(_size(step.message or "") for step in told) <= _MAX_MESSAGES:
+    if sum(size(step.message or "") for step in told) <= _MAX_MESSAGES:
         return list(steps)
     share = _MAX_MESSAGES // len(told)
-    return [step.model_copy(update={"message": _end(step.message, share)}) if step.message else step for step in steps]
-
-
-def _size(text: str) -> int:
-    """Bytes in the status."""
-    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
-
-
-def _end(text: str, limit: int) -> str:
-    """The end of a text that is too large."""
-    if _size(text) <= limit:
-        return text
-    kept = text[-limit:]
-    while _size(kept) > limit - 3:
-        kept = kept[max(1, len(kept) // 16) :]
-    return f"...{kept}"
+    return [
+        step.model_copy(update={"message": ending(step.message, share)}) if step.message else step for step in steps
+    ]
 
 
 def _state(desired: DesiredState, steps: Sequence[StepStatus], circumstances: Circumstances) -> StarState:
@@ -142,48 +126,16 @@ def _explain(
                 return DEADLINE_EXCEEDED, late[0].message or ""
             failed = [step for step in steps if step.state is StepState.FAILED]
             told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
-            return "StepFailed", _shortened("; ".join(told), _MAX_MESSAGE)
+            return "StepFailed", beginning("; ".join(told), _MAX_MESSAGE)
         case StarState.CANCELLED:
             return CANCELLED
         case StarState.SUSPENDED:
             return "Suspended", "spec.desiredState is Suspend"
         case StarState.REJECTED:
-            return "Rejected", _shortened("; ".join(problems), _MAX_MESSAGE)
+            return "Rejected", beginning("; ".join(problems), _MAX_MESSAGE)
         case _:
             if waiting is not None:
                 return waiting
             held = [step for step in steps if step.reason and not step.state.final]
             told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
-            return "Progressing", _shortened("; ".join(told), _MAX_MESSAGE)
-
-
-def with_condition(
-    conditions: Sequence[Condition],
-    about: StarProcessing | StarCatalogue,
-    kind: str,
-    status: Literal["True", "False"],
-    reason: str,
-    message: str,
-    now: str,
-) -> list[Condition]:
-    """The conditions with one set; its transition time moves only when its status does."""
-    old = next((one for one in conditions if one.type == kind), None)
-    since = old.last_transition_time if old is not None and old.status == status else now
-    new = Condition(
-        type=kind,
-        status=status,
-        reason=reason,
-        message=message,
-        observed_generation=about.metadata.generation,
-        last_transition_time=since,
-    )
-    return [*(one for one in conditions if one.type != kind), new]
-
-
-def _shortened(text: str, limit: int) -> str:
-    if _size(text) <= limit:
-        return text
-    kept = text[:limit]
-    while _size(kept) > limit - 3:
-        kept = kept[: -max(1, len(kept) // 16)]
-    return f"{kept}..."
+            return "Progressing", beginning("; ".join(told), _MAX_MESSAGE)

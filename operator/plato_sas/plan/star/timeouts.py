@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from plato_sas.api import seconds
 from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.plan.graph.graph import Graph
-from plato_sas.plan.star.ledger import seconds_between
+from plato_sas.plan.times import seconds_between
 
 # How long a container may not begin, because of its image or its configuration, where the site does not say.
 START_SECONDS = 600
