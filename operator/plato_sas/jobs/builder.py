@@ -9,7 +9,7 @@ volumes. A salvage is publish alone.
 from typing import Any
 
 from plato_sas.jobs import names
-from plato_sas.jobs.shell import LOCKED_DOWN, OUTPUT_MOUNT, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
+from plato_sas.jobs.one_pod import LOCKED_DOWN, OUTPUT_MOUNT, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
 from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun, StepRun
 from plato_sas.stager.description import (
     PUBLISH_VARIABLE,

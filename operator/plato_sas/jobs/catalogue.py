@@ -10,8 +10,8 @@ from plato_sas.collector.report import CatalogueReport, parse_report
 from plato_sas.jobs import names
 from plato_sas.jobs.attempt import Attempt, AttemptState, attempt
 from plato_sas.jobs.failure import Failure, FailureClass
+from plato_sas.jobs.one_pod import LOCKED_DOWN, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
 from plato_sas.jobs.pods import Document, messages, newest
-from plato_sas.jobs.shell import LOCKED_DOWN, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
 from plato_sas.jobs.stage import Owner, Site
 from plato_sas.stager.roots import PRODUCTS_MOUNT
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from plato_sas.api import parse_time
 from plato_sas.jobs import names
+from plato_sas.jobs.one_pod import OUTPUT_MOUNT
 from plato_sas.jobs.pods import (
     Document,
     container_statuses,
@@ -16,7 +17,6 @@ from plato_sas.jobs.pods import (
     start_problem,
     succeeded,
 )
-from plato_sas.jobs.shell import OUTPUT_MOUNT
 from plato_sas.stager.messages import Problem, parse_problem
 
 TIMED_OUT = "DeadlineExceeded"

@@ -8,7 +8,7 @@ import pytest
 from plato_sas.api import CatalogueState, StarCatalogue, StarCatalogueStatus
 from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
 from plato_sas.jobs.stage import Site
-from plato_sas.plan.catalogue.decide import Decision, Observed, Plan, RemoveJob, StartCatalogue, decide, refused
+from plato_sas.plan.catalogue.decide import Decision, Observed, PipelineNow, RemoveJob, StartCatalogue, decide, refused
 from tests.support.catalogue import (
     IMAGE,
     REPORT,
@@ -21,13 +21,13 @@ from tests.support.catalogue import (
 )
 from tests.support.samples import NOW
 
-PLAN = Plan(sample_graph(), "sas-test-1")
+PIPELINE = PipelineNow(sample_graph(), "sas-test-1")
 SITE = Site(stager_image="stager", catalogue_image=IMAGE)
 MUCH_LATER = "2030-01-01T02:00:00Z"
 
 
 def observed(one: StarCatalogue, *attempts: CatalogueAttempt, **fields: Any) -> Observed:
-    return Observed(one, attempts, **({"plan": PLAN, "image": IMAGE, "now": NOW, "job_ttl": 3600} | fields))
+    return Observed(one, attempts, **({"pipeline": PIPELINE, "image": IMAGE, "now": NOW, "job_ttl": 3600} | fields))
 
 
 def started(decision: Decision) -> list[StartCatalogue]:
@@ -172,7 +172,11 @@ def test_what_holds_the_pod_up_is_told() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason", "told"),
     [
-        ({"plan": Plan(None, "", "PipelineNotFound", ("spec.pipeline: no such",))}, "PipelineNotFound", "no such"),
+        (
+            {"pipeline": PipelineNow(None, "", "PipelineNotFound", ("spec.pipeline: no such",))},
+            "PipelineNotFound",
+            "no such",
+        ),
         ({"image": None}, "NoCatalogueImage", "images.catalogue"),
     ],
 )

@@ -20,9 +20,9 @@ from plato_sas.controller.work.queue import WorkQueue
 from plato_sas.controller.work.worker import work
 from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
-from plato_sas.jobs.shell import owned_by
+from plato_sas.jobs.one_pod import owned_by
 from plato_sas.jobs.stage import Site
-from plato_sas.plan.catalogue.decide import Observed, Plan, RemoveJob, StartCatalogue, decide, refused
+from plato_sas.plan.catalogue.decide import Observed, PipelineNow, RemoveJob, StartCatalogue, decide, refused
 from plato_sas.plan.graph.graph import GraphInvalid
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Catalogues:
             Observed(
                 catalogue,
                 attempts,
-                await self._plan(catalogue),
+                await self._pipeline_now(catalogue),
                 self._site.catalogue_image,
                 self._clock(),
                 self._job_ttl,
@@ -120,24 +120,24 @@ class Catalogues:
             raise refusal
         return decision.again_after
 
-    async def _plan(self, catalogue: StarCatalogue) -> Plan:
+    async def _pipeline_now(self, catalogue: StarCatalogue) -> PipelineNow:
         if catalogue.status.state.ended and not _may_begin(catalogue):
-            return Plan()
+            return PipelineNow()
         try:
             return self._current(catalogue)
         except GraphInvalid as error:
             if not error.not_found:
-                return Plan(reason=error.reason, problems=tuple(error.problems))
+                return PipelineNow(reason=error.reason, problems=tuple(error.problems))
         # Watches of different kinds are not ordered among each other.
         await self._revisions.refresh()
         try:
             return self._current(catalogue)
         except GraphInvalid as error:
-            return Plan(reason=error.reason, problems=tuple(error.problems))
+            return PipelineNow(reason=error.reason, problems=tuple(error.problems))
 
-    def _current(self, catalogue: StarCatalogue) -> Plan:
+    def _current(self, catalogue: StarCatalogue) -> PipelineNow:
         revision, graph = self._revisions.current(catalogue.spec.pipeline)
-        return Plan(graph, revision)
+        return PipelineNow(graph, revision)
 
     async def _attempts(self, catalogue: StarCatalogue) -> tuple[CatalogueAttempt, ...]:
         label = label_value(catalogue.metadata.name)

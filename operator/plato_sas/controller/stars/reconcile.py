@@ -16,15 +16,15 @@ from plato_sas.controller.kube.resources import POD, PROCESSING
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.stars.actuator import Actuator
 from plato_sas.controller.stars.claims import Claims
-from plato_sas.controller.stars.last_words import LastWords
+from plato_sas.controller.stars.log_tail import LogTail
 from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.parsed import ParsedStars
 from plato_sas.controller.view.slimming import slim
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.attempt import Attempt, attempt, settled
 from plato_sas.jobs.names import JOB_NAME_LABEL
+from plato_sas.jobs.one_pod import owned_by
 from plato_sas.jobs.pods import terminal
-from plato_sas.jobs.shell import owned_by
 from plato_sas.plan.graph.graph import Graph, GraphInvalid
 from plato_sas.plan.star import acceptance
 from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
@@ -60,7 +60,7 @@ class Reconciler:
         self._window = window
         self._claims = Claims(view, window)
         self._parsed = ParsedStars()
-        self._last_words = LastWords(client)
+        self._log_tail = LogTail(client)
         self._actuator = actuator
         self._retention = retention
         self._max_steps_per_stage = max_steps_per_stage
@@ -185,7 +185,7 @@ class Reconciler:
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
                 for pod in filter(terminal, pods):
                     self._view.put(POD, pod)  # its log is asked for later
-            found.append(await self._last_words.complete(attempt(job, pods), pods))
+            found.append(await self._log_tail.complete(attempt(job, pods), pods))
         return tuple(found)
 
     async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:

@@ -31,7 +31,7 @@ _JOB_LOST = "JobLost"
 
 
 @dataclass(frozen=True)
-class Plan:
+class PipelineNow:
     """The pipeline as it is now, for a catalogue that may have to begin: its graph, or why there is none."""
 
     graph: Graph | None = None
@@ -46,7 +46,7 @@ class Observed:
 
     catalogue: StarCatalogue
     attempts: tuple[CatalogueAttempt, ...]
-    plan: Plan
+    pipeline: PipelineNow
     image: str | None
     now: str
     job_ttl: int
@@ -234,18 +234,18 @@ def _let_go(progress: _Progress, observed: Observed) -> None:
 
 def _begin(progress: _Progress, observed: Observed) -> Decision:
     """Start the next attempt, if the tables fit the pipeline and no pause is left."""
-    catalogue, plan = observed.catalogue, observed.plan
-    if plan.graph is None:
-        return _rejected(progress, observed, plan.reason, plan.problems)
+    catalogue, pipeline = observed.catalogue, observed.pipeline
+    if pipeline.graph is None:
+        return _rejected(progress, observed, pipeline.reason, pipeline.problems)
     if observed.image is None:
         told = "this operator has no image for catalogues: set images.catalogue in the chart's values"
         return _rejected(progress, observed, "NoCatalogueImage", (told,))
-    problems = table_problems(catalogue.spec, plan.graph)
+    problems = table_problems(catalogue.spec, pipeline.graph)
     if problems:
         return _rejected(progress, observed, "SpecInvalid", tuple(problems))
     metadata, number = catalogue.metadata, progress.status.attempt + 1
     job = catalogue_job_name(metadata.name, metadata.uid or "", number)
-    order = build_order(catalogue, plan.graph, plan.revision, job)
+    order = build_order(catalogue, pipeline.graph, pipeline.revision, job)
     size = len(order.to_json())
     if size > MAX_ORDER:
         told = f"spec.tables: {size} bytes as JSON, of at most {MAX_ORDER}: shorten descriptions or make two catalogues"

@@ -19,7 +19,7 @@ _TRIES = 4  # while the API server, or the kubelet behind it, has other trouble 
 _NEARLY = 8  # bytes that cutting at a whole character may cost
 
 
-class LastWords:
+class LogTail:
     """Asks for the end of a log once for each failed Job whose message was cut.
 
     The kubelet takes a failed container's message from the end of its log, and then keeps the beginning of that.

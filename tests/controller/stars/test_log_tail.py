@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plato_sas.controller.kube.client import ApiError, NotFound
-from plato_sas.controller.stars.last_words import LastWords
+from plato_sas.controller.stars.log_tail import LogTail
 from plato_sas.jobs.attempt import Attempt, AttemptState
 from plato_sas.jobs.failure import Failure, FailureClass
 
@@ -41,7 +41,7 @@ def judged(message: str, containers: int, server: Server, times: int = 1) -> Fai
 
     async def ask() -> Attempt:
         client: Any = server
-        words = LastWords(client)
+        words = LogTail(client)
         for _ in range(times):
             with suppress(ApiError):  # the star is looked at again
                 found = await words.complete(replace(failed), [pod(containers)])
