@@ -363,7 +363,7 @@ class World:
         for _ in range(rounds):
             before = self.status
             decision = self.decide()
-            if self.status.state.finished and not self.active():
+            if self.status.state.at_rest and not self.active():
                 return self
             if able := [job for job in self.active() if not job.stuck]:
                 able[0].go_on()

@@ -75,14 +75,14 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
         ready_flag=started,
     )
 
-    async def ended() -> None:
+    async def signalled() -> None:
         # kopf has put its own handlers in place of ours; with those it waits 5 s for our workers, as if they would end.
         await started.wait()
         _on_signals(stop)
         await stop.wait()
 
     # Before kopf has started, a signal is its own to handle: then this end was asked for.
-    if await _first(watches, operator.run(), ended()) and started.is_set() and not stop.is_set():
+    if await _first(watches, operator.run(), signalled()) and started.is_set() and not stop.is_set():
         # kopf has logged why, and raises nothing. A new process lists everything again.
         raise WatchesEnded("the watches have ended although nobody asked for it: this process ends")
 

@@ -12,10 +12,10 @@ from plato_sas.jobs.pods import (
     container_statuses,
     messages,
     newest,
+    pod_finished,
     pod_started,
     start_problem,
     succeeded,
-    terminal,
 )
 from plato_sas.stager.messages import Published, PublishedStep, StagedIn, Withheld, parse_published, parse_staged_in
 
@@ -50,7 +50,7 @@ class Attempt:
     state: AttemptState
     salvage: int = 0  # which salvage of its steps it is, from 1
     begun: Mapping[str, StepTimes] = field(default_factory=dict)
-    ended: frozenset[str] = frozenset()  # steps whose module ended with exit code 0
+    completed: frozenset[str] = frozenset()  # steps whose module exited with code 0
     published: Mapping[str, PublishedStep] = field(default_factory=dict)
     withheld: Mapping[str, Withheld] = field(default_factory=dict)
     reused: Mapping[str, PublishedStep] = field(default_factory=dict)
@@ -77,22 +77,22 @@ class Attempt:
     @property
     def current(self) -> str | None:
         """The step that runs, or runs next; None once all have ended."""
-        return next((step for step in self.numbers if step not in self.ended), None)
+        return next((step for step in self.numbers if step not in self.completed), None)
 
 
-def finished(job: Document) -> bool:
-    """Whether the Job controller has declared the Job complete or failed."""
+def job_finished(job: Document) -> bool:
+    """Whether the Job controller has declared the Job complete or failed: a second or two after its pod finished."""
     return _declared(job) is not AttemptState.ACTIVE
 
 
-def settled(job: Document, pods: Iterable[Document]) -> bool:
-    """Whether the pods in hand agree with the Job: if not, they are older than it and must be asked for."""
+def pods_up_to_date(job: Document, pods: Iterable[Document]) -> bool:
+    """Whether the pods in hand agree with the Job: if not, they are older than it and must be read again."""
     match _declared(job):
         case AttemptState.SUCCEEDED:
             return any(map(succeeded, pods))
         case AttemptState.FAILED:
             pod = newest(pods)
-            return pod is not None and terminal(pod)
+            return pod is not None and pod_finished(pod)
         case AttemptState.ACTIVE:
             return True
 
@@ -114,7 +114,7 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "state": state,
         "salvage": names.salvage_number(job["metadata"]["name"]) if _is_salvage(job) else 0,
         "begun": _begun(pod),
-        "ended": _ended(pod),
+        "completed": _completed(pod),
         "created_at": metadata.get("creationTimestamp", ""),
         "started_at": status.get("startTime"),
         "leaving": "deletionTimestamp" in metadata,
@@ -159,7 +159,7 @@ def _declared(job: Document) -> AttemptState:
 
 def _state(job: Document, pod: Document | None) -> AttemptState:
     declared = _declared(job)
-    if declared is AttemptState.ACTIVE and pod is not None and terminal(pod):
+    if declared is AttemptState.ACTIVE and pod is not None and pod_finished(pod):
         return AttemptState.SUCCEEDED if succeeded(pod) else AttemptState.FAILED
     return declared
 
@@ -178,7 +178,7 @@ def _begun(pod: Document | None) -> dict[str, StepTimes]:
     return found
 
 
-def _ended(pod: Document | None) -> frozenset[str]:
+def _completed(pod: Document | None) -> frozenset[str]:
     steps = (
         names.container_step(str(container["name"]))
         for container in container_statuses(pod)

@@ -21,8 +21,8 @@ _START_PROBLEMS = frozenset(
 )
 
 
-def terminal(pod: Document) -> bool:
-    """Whether the pod has stopped for good."""
+def pod_finished(pod: Document) -> bool:
+    """Whether all its containers have stopped for good."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -33,7 +33,7 @@ def succeeded(pod: Document) -> bool:
 def newest(pods: Iterable[Document]) -> Document | None:
     """Creation times are whole seconds; of two within one, a pod that still runs replaced one that has stopped."""
     return max(
-        pods, key=lambda pod: (str(pod["metadata"].get("creationTimestamp", "")), not terminal(pod)), default=None
+        pods, key=lambda pod: (str(pod["metadata"].get("creationTimestamp", "")), not pod_finished(pod)), default=None
     )
 
 

@@ -111,9 +111,9 @@ class Catalogues:
                     except ApiError as error:
                         if not error.refused:
                             raise
-                        final = error.invalid
-                        status = refused(catalogue, str(error), final, self._clock())
-                        refusal = None if final else error
+                        permanent = error.invalid
+                        status = refused(catalogue, str(error), permanent, self._clock())
+                        refusal = None if permanent else error
         await self._write(stored, catalogue, status)
         await tell(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
         if refusal is not None:
@@ -121,7 +121,7 @@ class Catalogues:
         return decision.again_after
 
     async def _pipeline_now(self, catalogue: StarCatalogue) -> PipelineNow:
-        if catalogue.status.state.ended and not _may_begin(catalogue):
+        if catalogue.status.state.final and not _may_begin(catalogue):
             return PipelineNow()
         try:
             return self._current(catalogue)

@@ -40,17 +40,17 @@ class Excerpt:
         head, tail = bytes(self._head), self._last()
         missing = self.total - len(head) - len(tail)
         if missing <= 0 and not self._unread:
-            return _ended(head + tail)
+            return _with_newline(head + tail)
         # Half a line would be taken for a whole one.
         head = head[: head.rfind(b"\n") + 1] or head
         tail = tail[tail.find(b"\n") + 1 :] or tail
         missing = self.total - len(head) - len(tail)
         told = f"at least {missing}" if self._unread else str(missing)
-        return _ended(head) + f"[... {told} bytes left out here ...]\n".encode() + _ended(tail)
+        return _with_newline(head) + f"[... {told} bytes left out here ...]\n".encode() + _with_newline(tail)
 
     def _last(self) -> bytes:
         return b"".join(self._blocks)[-self._tail_limit :]
 
 
-def _ended(text: bytes) -> bytes:
+def _with_newline(text: bytes) -> bytes:
     return text if not text or text.endswith(b"\n") else text + b"\n"

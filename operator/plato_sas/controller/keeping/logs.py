@@ -185,11 +185,11 @@ class LogKeeper:
         try:
             return await self._read(container), True
         except ApiError as error:
-            reason, final = str(error), error.status == 404  # the pod is gone, and does not come back
+            reason, permanent = str(error), error.status == 404  # the pod is gone, and does not come back
             of_server = error.status in _SERVER_SILENT
         except _NodeRests as rests:
-            reason, final, of_server = str(rests), False, False
-        if not final and not wanted.last_try:
+            reason, permanent, of_server = str(rests), False, False
+        if not permanent and not wanted.last_try:
             raise _Unreadable(reason, of_server=of_server)
         return f"[The log could not be read: {reason}]\n".encode(), False
 

@@ -83,7 +83,7 @@ class Retention:
         `status`: what was decided; while it is not the stored one the star is not at rest.
         """
         name = processing.metadata.name
-        if not status.state.ended or status != processing.status or self._view.has_jobs(name):
+        if not status.state.final or status != processing.status or self._view.has_jobs(name):
             return None
         left = self._ttl(processing) - self._age(status.finished_at)
         if left > 0:

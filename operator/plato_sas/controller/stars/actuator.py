@@ -7,7 +7,7 @@ from plato_sas.controller.kube.client import AlreadyExists, ApiError, KubeClient
 from plato_sas.controller.kube.resources import JOB, POD
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.builder import build_job
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 from plato_sas.jobs.stage import Run, Site, StageRun
 from plato_sas.plan.star.decide import Action, StartRun, StopJob
 from plato_sas.plan.star.refusal import Refusal
@@ -66,7 +66,7 @@ class Actuator:
 
     async def _stop(self, job: str) -> None:
         """End a Job: by its pod's deadline, so that it stays for its log; or delete it where no pod is on a node."""
-        placed = [pod for pod in self._view.pods_of(job) if pod["spec"].get("nodeName") and not terminal(pod)]
+        placed = [pod for pod in self._view.pods_of(job) if pod["spec"].get("nodeName") and not pod_finished(pod)]
         if not placed:
             await self._client.delete(JOB, job)
             logger.info("Job stopped", extra={"job": job})

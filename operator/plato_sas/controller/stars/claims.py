@@ -5,9 +5,9 @@ from typing import NamedTuple
 from plato_sas.api import StarState
 from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.view import Document, View
-from plato_sas.jobs.attempt import finished
+from plato_sas.jobs.attempt import job_finished
 from plato_sas.jobs.names import JOB_NAME_LABEL
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 
 
 class Claim(NamedTuple):
@@ -58,7 +58,7 @@ class Claims:
         steps = stored.get("status", {}).get("steps", [])
         active = any(self._runs(job) for job in self._view.jobs_of(name))
         wanted = (stored["spec"].get("rerun") or {}).get("id", 0) > stored.get("status", {}).get("rerun", 0)
-        if _state(stored).ended and not active and not wanted:
+        if _state(stored).final and not active and not wanted:
             return None
         busy = active or self._window.holds(name)
         begun = busy or any(step.get("attempt") for step in steps)
@@ -66,7 +66,7 @@ class Claims:
 
     def _runs(self, job: Document) -> bool:
         """The Job controller declares a Job's end a second or two after its pod's."""
-        return not finished(job) and not any(map(terminal, self._view.pods_of(job["metadata"]["name"])))
+        return not job_finished(job) and not any(map(pod_finished, self._view.pods_of(job["metadata"]["name"])))
 
 
 def _state(stored: Document) -> StarState:

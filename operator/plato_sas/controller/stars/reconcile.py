@@ -21,10 +21,10 @@ from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.parsed import ParsedStars
 from plato_sas.controller.view.slimming import slim
 from plato_sas.controller.view.view import View
-from plato_sas.jobs.attempt import Attempt, attempt, settled
+from plato_sas.jobs.attempt import Attempt, attempt, pods_up_to_date
 from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.one_pod import owned_by
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 from plato_sas.plan.graph.graph import Graph, GraphInvalid
 from plato_sas.plan.star import acceptance
 from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
@@ -107,12 +107,12 @@ class Reconciler:
         status = with_refusals(processing, decision.status, refusals, self._clock())
         await self._write(stored, processing, status)
         self._count(graph, processing.status, status)
-        if not decision.busy and (not decision.needs_slot or status.state.finished):
+        if not decision.busy and (not decision.needs_slot or status.state.at_rest):
             self._window.release(name)
         await tell(self._client, processing, notes(processing.status, status), self._clock())
         # First of all this: what goes may be what a quota has been used up by.
         again = await self._let_go(processing, decision, status)
-        if refusals and not all(one.final for one in refusals):
+        if refusals and not all(one.permanent for one in refusals):
             raise ApiError(403, "; ".join(one.message for one in refusals))
         return again
 
@@ -120,7 +120,7 @@ class Reconciler:
         """Whether nothing but time can change anything: so of most stars, and of all of them when we start."""
         status, metadata = processing.status, processing.metadata
         current = status.observed_generation == metadata.generation
-        return status.state.ended and current and not self._view.has_jobs(metadata.name)
+        return status.state.final and current and not self._view.has_jobs(metadata.name)
 
     async def _let_go(
         self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
@@ -180,10 +180,10 @@ class Reconciler:
             if not owned_by(job, processing.metadata.uid):
                 continue  # of a star of the same name that was deleted
             pods = self._view.pods_of(job["metadata"]["name"])
-            if not settled(job, pods):
+            if not pods_up_to_date(job, pods):
                 # The watch of pods is behind that of Jobs, or the pod is gone: ask.
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
-                for pod in filter(terminal, pods):
+                for pod in filter(pod_finished, pods):
                     self._view.put(POD, pod)  # its log is asked for later
             found.append(await self._log_tail.complete(attempt(job, pods), pods))
         return tuple(found)
@@ -209,7 +209,7 @@ class Reconciler:
         if _changed_in_status_alone(stored, patched):
             if patched["status"] == new:
                 self._parsed.written(processing, status, patched)
-            if not status.state.finished and not self._view.has_ended_job(name):
+            if not status.state.at_rest and not self._view.has_finished_job(name):
                 touched.discard(name)
         for one in touched:
             self._mark(one)

@@ -39,7 +39,7 @@ class PackedStar:
 
 
 @dataclass(frozen=True, slots=True)
-class PackedEnded:
+class PackedFinished:
     """A Job or a pod that has ended and waits for its time to go. A newer version of it is packed anew."""
 
     uid: str

@@ -5,14 +5,14 @@ from typing import Any
 
 from plato_sas.controller import metrics
 from plato_sas.controller.kube.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, WATCHED, Kind
-from plato_sas.controller.view.packed import PackedEnded, PackedStar, version_of
+from plato_sas.controller.view.packed import PackedFinished, PackedStar, version_of
 from plato_sas.controller.view.slimming import slim
-from plato_sas.jobs.attempt import finished
+from plato_sas.jobs.attempt import job_finished
 from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 
 Document = dict[str, Any]
-_Kept = Document | PackedEnded
+_Kept = Document | PackedFinished
 
 
 # Deletions remembered: an answer to our own write that is older than the deletion comes within a minute.
@@ -56,16 +56,16 @@ class View:
     def has_jobs(self, star: str) -> bool:
         return label_value(star) in self._jobs_by_star
 
-    def has_ended_job(self, star: str) -> bool:
-        return any(isinstance(one, PackedEnded) for one in self._kept_jobs(star))
+    def has_finished_job(self, star: str) -> bool:
+        return any(isinstance(one, PackedFinished) for one in self._kept_jobs(star))
 
     def has_running_job(self, star: str) -> bool:
-        return any(not isinstance(one, PackedEnded) for one in self._kept_jobs(star))
+        return any(not isinstance(one, PackedFinished) for one in self._kept_jobs(star))
 
     def running_pods_of_star(self, star: str) -> list[Document]:
         """The pods that carry a star's label and have not ended, whichever Job made them."""
         kept = (self._objects[POD][name] for name in sorted(self._pods_by_star.get(label_value(star), ())))
-        return [pod for pod in kept if not isinstance(pod, PackedEnded)]
+        return [pod for pod in kept if not isinstance(pod, PackedFinished)]
 
     def rivals(self, star: str) -> list[Document]:
         """The other StarProcessings that write to the same folder of the product tree."""
@@ -155,12 +155,12 @@ class View:
             self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
             metrics.KNOWN_STARS.set(len(self._stars))
             return
-        ended = _ended(kind, item)
+        finished = _finished(kind, item)
         known = self._objects[kind].get(name)
-        self._objects[kind][name] = PackedEnded.of(item) if ended else item
+        self._objects[kind][name] = PackedFinished.of(item) if finished else item
         if kind is JOB:
             self._jobs_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
-            self._count_jobs(ended - isinstance(known, PackedEnded))
+            self._count_jobs(finished - isinstance(known, PackedFinished))
         elif kind is POD:
             self._pods_by_job[labels.get(JOB_NAME_LABEL, "")].add(name)
             self._pods_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
@@ -178,7 +178,7 @@ class View:
         labels = _document(known)["metadata"].get("labels", {})
         if kind is JOB:
             _discard(self._jobs_by_star, labels.get(PROCESSING_LABEL, ""), name)
-            self._count_jobs(-isinstance(known, PackedEnded))
+            self._count_jobs(-isinstance(known, PackedFinished))
         elif kind is POD:
             _discard(self._pods_by_job, labels.get(JOB_NAME_LABEL, ""), name)
             _discard(self._pods_by_star, labels.get(PROCESSING_LABEL, ""), name)
@@ -192,21 +192,21 @@ class View:
 
 def decisive(kind: Kind, item: Document) -> bool:
     """Whether something may follow, so that a star has to be looked at now; progress inside of a Job is only told."""
-    return kind not in (JOB, POD) or _ended(kind, item)
+    return kind not in (JOB, POD) or _finished(kind, item)
 
 
-def _ended(kind: Kind, item: Document) -> bool:
+def _finished(kind: Kind, item: Document) -> bool:
     """Whether it is a Job or a pod that has ended."""
-    return terminal(item) if kind is POD else kind is JOB and finished(item)
+    return pod_finished(item) if kind is POD else kind is JOB and job_finished(item)
 
 
 def _document(kept: _Kept) -> Document:
-    return kept.document() if isinstance(kept, PackedEnded) else kept
+    return kept.document() if isinstance(kept, PackedFinished) else kept
 
 
 def _identity(kept: _Kept) -> tuple[str, int]:
     """The uid and the version."""
-    return (kept.uid, kept.version) if isinstance(kept, PackedEnded) else (kept["metadata"]["uid"], version_of(kept))
+    return (kept.uid, kept.version) if isinstance(kept, PackedFinished) else (kept["metadata"]["uid"], version_of(kept))
 
 
 def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:

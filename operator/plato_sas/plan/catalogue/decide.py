@@ -113,14 +113,14 @@ def decide(observed: Observed) -> Decision:
     return _decision(progress, observed, accepted=None)
 
 
-def refused(catalogue: StarCatalogue, message: str, final: bool, now: str) -> StarCatalogueStatus:
-    """The status if the API server refused the Job; `final`: it would again, whatever changes around it."""
-    state = CatalogueState.FAILED if final else CatalogueState.PENDING
+def refused(catalogue: StarCatalogue, message: str, permanent: bool, now: str) -> StarCatalogueStatus:
+    """The status if the API server refused the Job; `permanent`: it would again, whatever changes around it."""
+    state = CatalogueState.FAILED if permanent else CatalogueState.PENDING
     fields = {
         "state": state,
         "message": message[-MAX_MESSAGE:],
         "exit_code": None,
-        "finished_at": now if final else None,
+        "finished_at": now if permanent else None,
     }
     return _with_conditions(catalogue.status.model_copy(update=fields), catalogue, "JobRefused", None, now)
 
@@ -223,7 +223,7 @@ def _let_go(progress: _Progress, observed: Observed) -> None:
         older = one.number < progress.status.attempt
         if one.active and older:
             progress.actions.append(RemoveJob(one.job))
-        elif not one.active and (older or stored.state.ended):
+        elif not one.active and (older or stored.state.final):
             ended = one.observed.finished_at or stored.finished_at or observed.now
             left = observed.job_ttl - seconds_between(ended, observed.now)
             if left > 0:

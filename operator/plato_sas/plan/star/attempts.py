@@ -16,7 +16,7 @@ from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.missing_pod import without_pod
 from plato_sas.plan.retries import after_failure
 from plato_sas.plan.star.ledger import Ledger
-from plato_sas.plan.star.outcomes import Outcome, is_news, is_over, sound, started, take_back
+from plato_sas.plan.star.outcomes import Outcome, is_news, left_behind, sound, started, take_back
 
 
 def fold(ledger: Ledger, graph: Graph, attempts: Iterable[Attempt], now: str) -> None:
@@ -48,16 +48,16 @@ def _drop_unsound(ledger: Ledger, graph: Graph) -> None:
 
 def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
     """The live state of an active Job's steps."""
-    stray = not attempt.numbers or any(is_over(ledger, attempt, name) for name in attempt.numbers)
+    stray = not attempt.numbers or any(left_behind(ledger, attempt, name) for name in attempt.numbers)
     ledger.in_flight.update(attempt.numbers)
     if stray:
         ledger.stray.append(attempt)
     current = attempt.current
     for name, number in attempt.numbers.items():
-        if attempt.salvage or is_over(ledger, attempt, name):
+        if attempt.salvage or left_behind(ledger, attempt, name):
             continue
         status = ledger.steps[name]
-        if name in attempt.ended:
+        if name in attempt.completed:
             ledger.steps[name] = started(status, attempt, name, StepState.PUBLISHING, now)
         elif stray:
             # It is stopped for another step's sake.

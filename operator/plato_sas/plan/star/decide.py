@@ -162,7 +162,7 @@ def _opened(observed: Observed, new: Rerun | None) -> tuple[Ledger, StarProcessi
 
 def _until_deadline(processing: StarProcessing, now: str) -> list[float]:
     left = control.deadline_left(processing, now)
-    if left is None or processing.status.state.finished or processing.status.state is StarState.PENDING:
+    if left is None or processing.status.state.at_rest or processing.status.state is StarState.PENDING:
         return []
     return [max(0.0, left)]
 

@@ -26,7 +26,7 @@ WITHHELD_BY_THE_VOLUME = frozenset({"OutputLost"})
 _ROUNDING_SECONDS = 1.0
 
 
-def is_over(ledger: Ledger, attempt: Attempt, name: str) -> bool:
+def left_behind(ledger: Ledger, attempt: Attempt, name: str) -> bool:
     """Whether the step has left this attempt behind."""
     status = ledger.steps.get(name)
     if status is None or status.state.final or attempt.numbers[name] < status.attempt:
@@ -44,7 +44,7 @@ def _salvages_failed(status: StepStatus) -> int:
 
 def is_news(ledger: Ledger, attempt: Attempt, name: str) -> bool:
     """Whether an ended Job has something to tell about a step that the status does not say yet."""
-    if is_over(ledger, attempt, name):
+    if left_behind(ledger, attempt, name):
         return False
     status = ledger.steps[name]
     if attempt.salvage:
@@ -106,20 +106,20 @@ class Outcome:
         if failure is None or attempt.salvage:
             return None
         named = failure.step
-        if named in attempt.numbers and (named not in attempt.ended or failure.kind is FailureClass.SCIENCE):
+        if named in attempt.numbers and (named not in attempt.completed or failure.kind is FailureClass.SCIENCE):
             return named
-        return next((name for name in attempt.numbers if not self._has_ended(name)), None)
+        return next((name for name in attempt.numbers if not self._has_completed(name)), None)
 
-    def _has_ended(self, name: str) -> bool:
+    def _has_completed(self, name: str) -> bool:
         """Whether the step's module ended well, as far as the pod tells or the status has seen."""
         status = self._ledger.steps.get(name)
         seen = status is not None and status.state is StepState.PUBLISHING and status.job == self._attempt.job
-        return seen or name in self._attempt.ended or is_over(self._ledger, self._attempt, name)
+        return seen or name in self._attempt.completed or left_behind(self._ledger, self._attempt, name)
 
     def record(self) -> None:
         """Record it for the steps for which it is news, in their topological order."""
         attempt, ledger = self._attempt, self._ledger
-        if not all(is_over(ledger, attempt, name) for name in attempt.numbers):
+        if not all(left_behind(ledger, attempt, name) for name in attempt.numbers):
             ledger.inputs.update(attempt.inputs)
         for name in [one for one in attempt.numbers if is_news(ledger, attempt, one)]:
             step = self._graph.step(name)
@@ -131,7 +131,7 @@ class Outcome:
                 self._withhold(step)
             elif attempt.salvage:
                 self._leave_again(step)
-            elif name != self._culprit and self._has_ended(name):
+            elif name != self._culprit and self._has_completed(name):
                 self._leave(step)
             elif name == self._culprit:
                 self._judge(step)

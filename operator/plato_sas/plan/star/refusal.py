@@ -10,14 +10,14 @@ from plato_sas.plan.star.status import Circumstances, summarise
 
 @dataclass(frozen=True)
 class Refusal:
-    """A Job that was not created. `final`: the same Job would be refused again, whatever changes around it.
+    """A Job that was not created. `permanent`: the same Job would be refused again, whatever changes around it.
 
     `step` is the first of its steps.
     """
 
     step: str
     message: str
-    final: bool
+    permanent: bool
 
 
 def with_refusals(
@@ -39,7 +39,7 @@ def with_refusals(
 
 def _refused(step: StepStatus, refusal: Refusal, now: str) -> StepStatus:
     update: dict[str, object] = {"reason": "JobRefused", "message": refusal.message[-MAX_MESSAGE:]}
-    if refusal.final:
+    if refusal.permanent:
         update |= {"state": StepState.FAILED, "finished_at": now}
     elif step.state is StepState.RUNNING:
         update |= {"state": StepState.PENDING, "attempt": step.attempt - 1, "job": None, "started_at": None}

@@ -36,12 +36,12 @@ def _concerned(ledger: Ledger, graph: Graph, rerun: Rerun, same_graph: bool) -> 
     if rerun.from_steps and same_graph:
         return graph.downstream(rerun.from_steps)
     if rerun.failed and same_graph:
-        failed = [name for name, step in ledger.steps.items() if _ended_badly(step)]
+        failed = [name for name, step in ledger.steps.items() if _unsuccessful(step)]
         return graph.downstream(failed)
     return frozenset(ledger.steps)
 
 
-def _ended_badly(step: StepStatus) -> bool:
+def _unsuccessful(step: StepStatus) -> bool:
     if step.state in (StepState.FAILED, StepState.CANCELLED):
         return True
     return step.state is StepState.SKIPPED and step.reason == UPSTREAM_FAILED

@@ -82,7 +82,7 @@ def summarise(
             "step": beginning(",".join(shown), _MAX_STEP) or None,
             "conditions": conditions,
             "started_at": status.started_at or (min(begun) if begun else None),
-            "finished_at": (status.finished_at or now) if state.finished else None,
+            "finished_at": (status.finished_at or now) if state.at_rest else None,
         }
     )
 
