@@ -9,6 +9,7 @@ import kopf
 from plato_sas.controller.kube.client import PAGE
 from plato_sas.controller.kube.resources import CATALOGUE, WATCHED, Kind
 from plato_sas.controller.operator import Operator
+from plato_sas.document import Document
 
 
 def registry(operator: Operator, credentials: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> kopf.OperatorRegistry:
@@ -30,10 +31,10 @@ def _register(handlers: kopf.OperatorRegistry, operator: Operator, kind: Kind) -
         try:
             operator.observe(kind, event["type"], dict(event["object"]))
         finally:
-            _empty(cast(dict[str, Any], event["object"]))
+            _empty(cast(Document, event["object"]))
 
 
-def _empty(body: dict[str, Any]) -> None:
+def _empty(body: Document) -> None:
     """Take out what nobody reads again.
 
     kopf's wrapper of an object refers to itself: what is in it would stay until the next collection of all garbage,

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from plato_sas.controller import metrics
 from plato_sas.controller.catalogues.reconcile import Catalogues
@@ -22,6 +21,7 @@ from plato_sas.controller.view.listing import relist
 from plato_sas.controller.view.view import View, decisive
 from plato_sas.controller.work.queue import WorkQueue
 from plato_sas.controller.work.worker import work
+from plato_sas.document import Document
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Operator:
             settings.start_seconds,
         )
 
-    def observe(self, kind: Kind, event_type: str | None, item: dict[str, Any]) -> None:
+    def observe(self, kind: Kind, event_type: str | None, item: Document) -> None:
         """A watch event: update the view, mark the stars and catalogues that it touches."""
         self._catalogues.observe(kind, item)
         if kind is CATALOGUE:

@@ -3,7 +3,7 @@
 import logging
 import time
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,6 +12,7 @@ from plato_sas.controller.kube.client import AlreadyExists, KubeClient, NotFound
 from plato_sas.controller.kube.resources import MODULE, PIPELINE, REVISION
 from plato_sas.controller.view.listing import relist
 from plato_sas.controller.view.view import View
+from plato_sas.document import Document
 from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER, SELECTOR
 from plato_sas.plan.graph.graph import Graph, GraphInvalid, build_graph
 from plato_sas.plan.graph.revision import load_revision, revision_content, revision_name
@@ -19,8 +20,6 @@ from plato_sas.plan.star import rerun
 from plato_sas.plan.times import seconds_between
 
 logger = logging.getLogger(__name__)
-
-Document = dict[str, Any]
 
 _KEPT_SECONDS = 3600.0  # for so long a revision stays that no star names
 _MOST_COLLECTED = 100  # at a time

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from plato_sas.document import Document
 from plato_sas.jobs.stage import Site
 
 _PREFIX = "PLATO_SAS_"
@@ -119,7 +119,7 @@ class _Reader:
             raise SettingInvalid(f"{self.name(key)} is not set")
         return value
 
-    def tolerations(self, key: str) -> tuple[dict[str, Any], ...]:
+    def tolerations(self, key: str) -> tuple[Document, ...]:
         try:
             found = json.loads(self.text(key, "[]"))
         except ValueError:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from plato_sas.document import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.failure import Failure, classify
 from plato_sas.jobs.pods import (
-    Document,
     container_statuses,
     messages,
     newest,

@@ -6,8 +6,7 @@ own subPath, or put there by stage-in) and its output folder, and a scratch; the
 volumes. A salvage is publish alone.
 """
 
-from typing import Any
-
+from plato_sas.document import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.one_pod import LOCKED_DOWN, OUTPUT_MOUNT, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
 from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun, StepRun
@@ -19,8 +18,6 @@ from plato_sas.stager.description import (
     StepDescription,
 )
 from plato_sas.stager.roots import INPUTS_MOUNT, PRODUCTS_MOUNT, WORK_MOUNT
-
-Document = dict[str, Any]
 
 # Stage-in and publish read and hash every file; this is their share of the pod's deadline.
 _STAGER_SECONDS = 600

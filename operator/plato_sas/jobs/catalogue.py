@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from plato_sas.api import CatalogueResources
 from plato_sas.collector.order import CAMPAIGN_MOUNT, CATALOGUES, CATALOGUES_MOUNT, ORDER_VARIABLE, CatalogueOrder
 from plato_sas.collector.report import CatalogueReport, parse_report
+from plato_sas.document import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.attempt import Attempt, AttemptState, attempt
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.jobs.one_pod import LOCKED_DOWN, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
-from plato_sas.jobs.pods import Document, messages, newest
+from plato_sas.jobs.pods import messages, newest
 from plato_sas.jobs.stage import Owner, Site
 from plato_sas.stager.roots import PRODUCTS_MOUNT
 
@@ -67,7 +67,7 @@ def catalogue_job_name(catalogue: str, uid: str, number: int) -> str:
     return names.job_name(catalogue, uid, STEP, number)
 
 
-def build_catalogue_job(run: CatalogueRun, site: Site) -> dict[str, Any]:
+def build_catalogue_job(run: CatalogueRun, site: Site) -> Document:
     """The Job of an attempt at a catalogue, complete and deterministic."""
     labels = {
         names.CATALOGUE_LABEL: names.label_value(run.owner.name),
@@ -77,7 +77,7 @@ def build_catalogue_job(run: CatalogueRun, site: Site) -> dict[str, Any]:
     return one_pod_job(run.job, run.owner, labels, annotations, pod(site, _body(run, site)))
 
 
-def _body(run: CatalogueRun, site: Site) -> dict[str, Any]:
+def _body(run: CatalogueRun, site: Site) -> Document:
     campaign = run.order.campaign
     memory = run.resources.memory
     return {
@@ -103,9 +103,7 @@ def _body(run: CatalogueRun, site: Site) -> dict[str, Any]:
     }
 
 
-def _container(
-    name: str, run: CatalogueRun, site: Site, resources: dict[str, Any], mounts: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _container(name: str, run: CatalogueRun, site: Site, resources: Document, mounts: list[Document]) -> Document:
     return {
         "name": names.step_container(name),
         "image": run.image,

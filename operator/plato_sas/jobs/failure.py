@@ -6,10 +6,10 @@ from datetime import timedelta
 from enum import StrEnum
 
 from plato_sas.api import parse_time
+from plato_sas.document import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.one_pod import OUTPUT_MOUNT
 from plato_sas.jobs.pods import (
-    Document,
     container_statuses,
     disruption,
     last_step,

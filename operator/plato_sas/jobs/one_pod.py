@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from plato_sas.document import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.stage import Owner, Site
-
-Document = dict[str, Any]
 
 OUTPUT_MOUNT = "/sas/out"
 SCRATCH_MOUNT = "/tmp"  # noqa: S108 - a container's own emptyDir

@@ -1,11 +1,9 @@
 """Reading a pod's status."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
+from plato_sas.document import Document
 from plato_sas.jobs import names
-
-Document = Mapping[str, Any]
 
 # Why a container does not begin; the kubelet goes on trying.
 _START_PROBLEMS = frozenset(

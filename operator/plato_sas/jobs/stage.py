@@ -1,9 +1,9 @@
 """What a Job is made from: a stage, the steps that share one pod; or a salvage of what such a pod left."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from plato_sas.api import API_VERSION, ModuleResources
+from plato_sas.document import Document
 from plato_sas.stager.description import PublishOrder, Stage
 
 
@@ -30,7 +30,7 @@ class Owner:
     labels: dict[str, str]
     kind: str = "StarProcessing"
 
-    def reference(self) -> dict[str, Any]:
+    def reference(self) -> Document:
         return {
             "apiVersion": API_VERSION,
             "kind": self.kind,
@@ -84,5 +84,5 @@ class Site:
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     node_selector: tuple[tuple[str, str], ...] = ()
-    tolerations: tuple[dict[str, Any], ...] = ()
+    tolerations: tuple[Document, ...] = ()
     priority_class: str | None = None

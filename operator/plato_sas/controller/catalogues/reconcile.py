@@ -6,7 +6,6 @@ There are few of them, so nothing is kept of them but their names: each look at 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,6 +17,7 @@ from plato_sas.controller.kube.resources import CATALOGUE, JOB, MODULE, PIPELINE
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.work.queue import WorkQueue
 from plato_sas.controller.work.worker import work
+from plato_sas.document import Document
 from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
 from plato_sas.jobs.one_pod import owned_by
@@ -26,8 +26,6 @@ from plato_sas.plan.catalogue.decide import Observed, PipelineNow, RemoveJob, St
 from plato_sas.plan.graph.graph import GraphInvalid
 
 logger = logging.getLogger(__name__)
-
-Document = dict[str, Any]
 
 _FIRST_PAUSE = 0.5  # seconds between tries of a list, doubled each time
 _LONGEST_PAUSE = 60.0

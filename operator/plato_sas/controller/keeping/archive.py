@@ -12,12 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from plato_sas.controller import metrics
 from plato_sas.controller.keeping.volume import open_folder, write_all
-
-Document = dict[str, Any]
+from plato_sas.document import Document
 
 FOLDER = ".archive"
 _SUFFIX = ".jsonl"

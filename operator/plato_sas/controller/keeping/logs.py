@@ -9,17 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from plato_sas.controller import metrics
 from plato_sas.controller.keeping import pod_logs
 from plato_sas.controller.keeping.pod_logs import Began
 from plato_sas.controller.keeping.volume import open_folder, write_all
 from plato_sas.controller.kube.client import ApiError, KubeClient
+from plato_sas.document import Document
 
 logger = logging.getLogger(__name__)
-
-Document = dict[str, Any]
 
 FOLDER = ".logs"
 _MODE = 0o644

@@ -2,14 +2,12 @@
 
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from plato_sas.controller.keeping.excerpt import Excerpt
 from plato_sas.controller.kube.client import KubeClient
 from plato_sas.controller.kube.resources import POD
+from plato_sas.document import Document
 from plato_sas.jobs.names import container_step
-
-Document = dict[str, Any]
 
 # The kubelet rotates a log at 10 MiB (its default), and serves the newest file alone, which is larger where a module
 # wrote faster than the kubelet looks. Up to here it is read whole, beyond it its end is asked for.

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, seconds
 from plato_sas.controller.keeping.archive import Archive, ArchiveError
@@ -13,6 +12,7 @@ from plato_sas.controller.keeping.volume import open_folder
 from plato_sas.controller.kube.client import ApiError, KubeClient
 from plato_sas.controller.kube.resources import JOB, PROCESSING
 from plato_sas.controller.view.view import View
+from plato_sas.document import Document
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.plan.times import seconds_between
 from plato_sas.stager.description import ATTEMPTS
@@ -141,7 +141,7 @@ def _awaits_salvage(status: StarProcessingStatus, attempt: Attempt) -> bool:
     return any(step.state is StepState.PUBLISHING and step.job == attempt.job for step in status.steps)
 
 
-def record(processing: StarProcessing, now: str) -> dict[str, Any]:
+def record(processing: StarProcessing, now: str) -> Document:
     """What the archive keeps of a star."""
     metadata = processing.metadata
     return {

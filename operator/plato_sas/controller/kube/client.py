@@ -16,8 +16,7 @@ from kubernetes.aio import config
 
 from plato_sas.controller import metrics
 from plato_sas.controller.kube.resources import Kind
-
-Document = dict[str, Any]
+from plato_sas.document import Document
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 _STREAM_TIMEOUT = aiohttp.ClientTimeout(total=300.0, sock_connect=10.0, sock_read=30.0)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from plato_sas.api import (
     API_VERSION,
@@ -18,6 +17,7 @@ from plato_sas.api import (
 )
 from plato_sas.controller.kube.client import ApiError, KubeClient
 from plato_sas.controller.kube.resources import EVENT
+from plato_sas.document import Document
 from plato_sas.jobs.names import MANAGER
 from plato_sas.plan.conditions import ACCEPTED, COMPLETE
 
@@ -86,7 +86,7 @@ async def tell(client: KubeClient, about: StarProcessing | StarCatalogue, told: 
             logger.warning("Event not written", extra=fields)
 
 
-def event_body(about: StarProcessing | StarCatalogue, note: Note, now: str) -> dict[str, Any]:
+def event_body(about: StarProcessing | StarCatalogue, note: Note, now: str) -> Document:
     """A core/v1 Event about a star or a catalogue."""
     metadata = about.metadata
     message = note.message if len(note.message) <= _MAX_NOTE else note.message[: _MAX_NOTE - 3] + "..."

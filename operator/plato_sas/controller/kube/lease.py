@@ -11,11 +11,11 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from plato_sas.controller import metrics
 from plato_sas.controller.kube.client import AlreadyExists, ApiError, KubeClient, NotFound
 from plato_sas.controller.kube.resources import Kind
+from plato_sas.document import Document
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,6 @@ LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 DURATION = 15.0  # seconds after which others may take a Lease that is not renewed
 RENEWAL = 5.0  # seconds between renewals
 _POLL = 2.0  # seconds between looks at another's Lease, and between tries after a failure
-
-Document = dict[str, Any]
 
 
 class LeaseLost(Exception):

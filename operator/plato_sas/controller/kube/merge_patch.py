@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from plato_sas.document import Document
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Document:
     """The JSON merge patch (RFC 7396) from `old` to `new`, empty if they are equal; neither holds a null.
 
     Objects are merged by whoever applies it, so that what is gone must be named; lists are replaced whole.
     """
-    patch: dict[str, Any] = {}
+    patch: Document = {}
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
         if before == after:

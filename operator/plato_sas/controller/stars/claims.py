@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from plato_sas.api import StarState
 from plato_sas.controller.stars.window import AdmissionWindow
-from plato_sas.controller.view.view import Document, View
+from plato_sas.controller.view.view import View
+from plato_sas.document import Document
 from plato_sas.jobs.attempt import job_finished
 from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.pods import pod_finished

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
 from plato_sas.controller.kube.resources import POD
+from plato_sas.document import Document
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.jobs.names import step_container
-from plato_sas.jobs.pods import Document, container_statuses, newest
+from plato_sas.jobs.pods import container_statuses, newest
 from plato_sas.stager.messages import room
 
 _TAIL_LINES = 20

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,6 +20,7 @@ from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.parsed import ParsedStars
 from plato_sas.controller.view.slimming import slim
 from plato_sas.controller.view.view import View
+from plato_sas.document import Document
 from plato_sas.jobs.attempt import Attempt, attempt, pods_up_to_date
 from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.one_pod import owned_by
@@ -34,8 +34,6 @@ from plato_sas.plan.star.timeouts import START_SECONDS
 from plato_sas.plan.times import seconds_between
 
 logger = logging.getLogger(__name__)
-
-Document = dict[str, Any]
 
 
 class Reconciler:

@@ -3,9 +3,9 @@
 import json
 import zlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-Document = dict[str, Any]
+from plato_sas.document import Document
 
 _LEVEL = 1  # repeated keys make most of a document: the fastest level takes it to a fifth
 

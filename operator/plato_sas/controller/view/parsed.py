@@ -1,10 +1,7 @@
 """Stars as models: each version of a StarProcessing is validated once, while its star is at work."""
 
-from typing import Any
-
 from plato_sas.api import StarProcessing, StarProcessingStatus, StarState
-
-Document = dict[str, Any]
+from plato_sas.document import Document
 
 _REMEMBERED = 4096  # of the order of the stars that have Jobs at a time; a model takes some 15 KiB
 

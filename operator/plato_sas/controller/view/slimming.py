@@ -1,10 +1,7 @@
 """What the view keeps of an object: with tens of thousands of them, only what is read again."""
 
-from typing import Any
-
 from plato_sas.controller.kube.resources import JOB, POD, Kind
-
-Document = dict[str, Any]
+from plato_sas.document import Document
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_STATUS = ("phase", "reason", "message", "startTime", "conditions")

@@ -7,11 +7,11 @@ from plato_sas.controller import metrics
 from plato_sas.controller.kube.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, WATCHED, Kind
 from plato_sas.controller.view.packed import PackedFinished, PackedStar, version_of
 from plato_sas.controller.view.slimming import slim
+from plato_sas.document import Document
 from plato_sas.jobs.attempt import job_finished
 from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
 from plato_sas.jobs.pods import pod_finished
 
-Document = dict[str, Any]
 _Kept = Document | PackedFinished
 
 

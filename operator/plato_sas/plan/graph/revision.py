@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from plato_sas.api import ScienceModuleSpec, StarPipelineSpec
+from plato_sas.document import Document
 from plato_sas.plan.graph.graph import Graph, build_graph
 
 
-def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> dict[str, Any]:
+def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> Document:
     """What a ControllerRevision holds: the pipeline and the modules that it uses, nothing else."""
     used = {step.module for step in pipeline.steps}
     return {
