@@ -3,8 +3,9 @@
 from functools import partial
 
 from plato_sas.api import StarState, StepState
+from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.decide import ReleaseJob, StopJob
-from plato_sas.plan.star.refusal import Refusal, with_refusals
+from plato_sas.plan.star.refusals import with_refusals
 from tests.support.samples import graph, processing
 from tests.support.simulator import World
 

@@ -10,19 +10,22 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from plato_sas.api import StarCatalogue, StarCatalogueStatus
-from plato_sas.controller.kube.client import AlreadyExists, ApiError, KubeClient, NotFound
+from plato_sas.controller.catalogues.actuator import Actuator
+from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
 from plato_sas.controller.kube.events import catalogue_notes, tell
-from plato_sas.controller.kube.merge_patch import difference
+from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
+from plato_sas.controller.kube.status import write_status
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.work.queue import WorkQueue
 from plato_sas.controller.work.worker import work
 from plato_sas.document import Document
-from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
+from plato_sas.jobs.catalogue import CatalogueAttempt, catalogue_attempt
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
 from plato_sas.jobs.one_pod import owned_by
 from plato_sas.jobs.stage import Site
-from plato_sas.plan.catalogue.decide import Observed, PipelineNow, RemoveJob, StartCatalogue, decide, refused
+from plato_sas.plan.catalogue.decide import Observed, PipelineNow, decide, wanted_rerun
+from plato_sas.plan.catalogue.refusals import with_refusals
 from plato_sas.plan.graph.graph import GraphInvalid
 
 logger = logging.getLogger(__name__)
@@ -46,7 +49,8 @@ class Catalogues:
     ) -> None:
         self._client = client
         self._revisions = revisions
-        self._site = site
+        self._actuator = Actuator(client, site)
+        self._image = site.catalogue_image
         self._clock = clock
         self._job_ttl = job_ttl
         self._resync = resync
@@ -74,12 +78,8 @@ class Catalogues:
 
     async def reconcile(self, name: str) -> float | None:
         """Bring a catalogue further; when to look again without an event, in seconds. Raises ApiError."""
-        try:
-            stored = await self._client.get(CATALOGUE, name)
-        except NotFound:
-            self._names.pop(label_value(name), None)
-            return None
-        if "deletionTimestamp" in stored["metadata"]:
+        stored = await self._stored(name)
+        if stored is None or "deletionTimestamp" in stored["metadata"]:
             return None  # its Jobs go with it
         try:
             catalogue = StarCatalogue.model_validate(stored)
@@ -87,39 +87,28 @@ class Catalogues:
             # Written under other rules than today's (an old CRD): say so, touch nothing.
             logger.error("StarCatalogue is not readable", extra={"catalogue": name, "error": str(error)})
             return None
-        attempts = await self._attempts(catalogue)
-        decision = decide(
-            Observed(
-                catalogue,
-                attempts,
-                await self._pipeline_now(catalogue),
-                self._site.catalogue_image,
-                self._clock(),
-                self._job_ttl,
-            )
-        )
-        status, refusal = decision.status, None
-        for action in decision.actions:
-            match action:
-                case RemoveJob(job):
-                    await self._client.delete(JOB, job)
-                case StartCatalogue():
-                    try:
-                        await self._start(action)
-                    except ApiError as error:
-                        if not error.refused:
-                            raise
-                        permanent = error.invalid
-                        status = refused(catalogue, str(error), permanent, self._clock())
-                        refusal = None if permanent else error
+        decision = decide(await self._observed(catalogue))
+        refusals = await self._actuator.execute(decision.actions)
+        status = with_refusals(catalogue, decision.status, refusals, self._clock())
         await self._write(stored, catalogue, status)
         await tell(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
-        if refusal is not None:
-            raise refusal
+        raise_temporary(refusals)
         return decision.again_after
 
+    async def _stored(self, name: str) -> Document | None:
+        try:
+            return await self._client.get(CATALOGUE, name)
+        except NotFound:
+            self._names.pop(label_value(name), None)
+            return None
+
+    async def _observed(self, catalogue: StarCatalogue) -> Observed:
+        attempts = await self._attempts(catalogue)
+        pipeline = await self._pipeline_now(catalogue)
+        return Observed(catalogue, attempts, pipeline, self._image, self._clock(), self._job_ttl)
+
     async def _pipeline_now(self, catalogue: StarCatalogue) -> PipelineNow:
-        if catalogue.status.state.final and not _may_begin(catalogue):
+        if catalogue.status.state.final and wanted_rerun(catalogue) is None:
             return PipelineNow()
         try:
             return self._current(catalogue)
@@ -150,28 +139,13 @@ class Catalogues:
             found.append(catalogue_attempt(job, mine))
         return tuple(found)
 
-    async def _start(self, action: StartCatalogue) -> None:
-        run = action.run
-        fields = {"catalogue": run.owner.name, "job": run.job}
-        try:
-            await self._client.create(JOB, build_catalogue_job(run, self._site))
-            logger.info("Job created", extra=fields)
-        except AlreadyExists:
-            logger.info("Job found", extra=fields)
-
     async def _write(self, stored: Document, catalogue: StarCatalogue, status: StarCatalogueStatus) -> None:
-        changed = difference(stored.get("status", {}), status.to_dict())
-        if not changed:
-            return
-        name = catalogue.metadata.name
         try:
-            # The uid makes sure that it is this catalogue, not a new one of its name.
-            body = {"metadata": {"uid": catalogue.metadata.uid}, "status": changed}
-            await self._client.patch(CATALOGUE, name, body, "status")
+            patched = await write_status(self._client, CATALOGUE, stored, status.to_dict())
         except NotFound:
             return
-        if status.state is not catalogue.status.state:
-            fields = {"catalogue": name, "state": status.state.value, "told": status.message or ""}
+        if patched is not None and status.state is not catalogue.status.state:
+            fields = {"catalogue": catalogue.metadata.name, "state": status.state.value, "told": status.message or ""}
             logger.info("Catalogue changed state", extra=fields)
 
     def _look_at(self, name: str) -> None:
@@ -191,8 +165,3 @@ class Catalogues:
                 logger.warning("Catalogues not listed", extra={"error": str(error), "retry_in": pause})
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
-
-
-def _may_begin(catalogue: StarCatalogue) -> bool:
-    rerun = catalogue.spec.rerun
-    return rerun is not None and rerun.id > (catalogue.status.rerun or 0)

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Iterable
 
 from plato_sas.controller.kube.client import AlreadyExists, ApiError, KubeClient, NotFound
+from plato_sas.controller.kube.refusals import refusal
 from plato_sas.controller.kube.resources import JOB, POD
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.pods import pod_finished
 from plato_sas.jobs.stage import Run, Site, StageRun
+from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.decide import Action, StartRun, StopJob
-from plato_sas.plan.star.refusal import Refusal
 from plato_sas.plan.star.timeouts import LimitPod
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,7 @@ class Actuator:
                     try:
                         await self._start(run)
                     except ApiError as error:
-                        if not error.refused:
-                            raise
-                        refusals.append(Refusal(next(iter(run.numbers)), str(error), error.invalid))
+                        refusals.append(refusal(next(iter(run.numbers)), error))
                 case StopJob(job):
                     await self._stop(job)
                 case LimitPod(pod, seconds):

@@ -8,10 +8,11 @@ from pydantic import ValidationError
 from plato_sas.api import StarProcessing, StarProcessingStatus, StarState, StepState
 from plato_sas.controller import metrics
 from plato_sas.controller.keeping.retention import Retention
-from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
+from plato_sas.controller.kube.client import KubeClient, NotFound
 from plato_sas.controller.kube.events import notes, tell
-from plato_sas.controller.kube.merge_patch import difference
+from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import POD, PROCESSING
+from plato_sas.controller.kube.status import write_status
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.stars.actuator import Actuator
 from plato_sas.controller.stars.claims import Claims
@@ -28,7 +29,7 @@ from plato_sas.jobs.pods import pod_finished
 from plato_sas.plan.graph.graph import Graph, GraphInvalid
 from plato_sas.plan.star import acceptance
 from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
-from plato_sas.plan.star.refusal import with_refusals
+from plato_sas.plan.star.refusals import with_refusals
 from plato_sas.plan.star.status import rejected
 from plato_sas.plan.star.timeouts import START_SECONDS
 from plato_sas.plan.times import seconds_between
@@ -110,8 +111,7 @@ class Reconciler:
         await tell(self._client, processing, notes(processing.status, status), self._clock())
         # First of all this: what goes may be what a quota has been used up by.
         again = await self._let_go(processing, decision, status)
-        if refusals and not all(one.permanent for one in refusals):
-            raise ApiError(403, "; ".join(one.message for one in refusals))
+        raise_temporary(refusals)
         return again
 
     def _at_rest(self, processing: StarProcessing) -> bool:
@@ -189,17 +189,13 @@ class Reconciler:
     async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:
         if status == processing.status:
             return
-        new = status.to_dict()
-        changed = difference(stored.get("status", {}), new)
-        if not changed:
-            return
-        name = processing.metadata.name
+        name, new = processing.metadata.name, status.to_dict()
         try:
-            # The uid makes sure that it is this star, not a new one of its name.
-            body = {"metadata": {"uid": processing.metadata.uid}, "status": changed}
-            patched = await self._client.patch(PROCESSING, name, body, "status")
+            patched = await write_status(self._client, PROCESSING, stored, new)
         except NotFound:
             self._view.drop(PROCESSING, stored)
+            return
+        if patched is None:
             return
         # The watch's echo of our own write is no news to the view: what it allows is marked here, as that a rival goes
         # on. The star itself has been decided to its end, but for what waits until its status is stored.

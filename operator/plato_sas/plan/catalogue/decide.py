@@ -1,7 +1,6 @@
 """A catalogue's next step: a pure function of what was observed."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from plato_sas.api import (
     CatalogueFile,
@@ -17,8 +16,9 @@ from plato_sas.collector.report import FORMATS, CatalogueReport
 from plato_sas.jobs.catalogue import CatalogueAttempt, CatalogueRun, catalogue_job_name
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.jobs.stage import Owner
+from plato_sas.plan.catalogue.status import with_conditions
 from plato_sas.plan.catalogue.tables import MAX_ORDER, build_order, table_problems
-from plato_sas.plan.conditions import ACCEPTED, COMPLETE, with_condition
+from plato_sas.plan.conditions import COMPLETE
 from plato_sas.plan.graph.graph import Graph
 from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS, no_pod_yet, without_pod
@@ -42,7 +42,10 @@ class PipelineNow:
 
 @dataclass(frozen=True)
 class Observed:
-    """`attempts`: the catalogue's Jobs that exist. `image`: the collector's, if the site has one."""
+    """Everything a decision may depend on. `now` is RFC 3339; `attempts` are the catalogue's Jobs that exist.
+
+    `image` is the collector's, if the site has one; `job_ttl` is in seconds.
+    """
 
     catalogue: StarCatalogue
     attempts: tuple[CatalogueAttempt, ...]
@@ -53,29 +56,29 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class StartCatalogue:
+class StartRun:
     """Create the Job of an attempt."""
 
     run: CatalogueRun
 
 
 @dataclass(frozen=True)
-class RemoveJob:
+class DeleteJob:
     """Delete a Job that nobody waits for: an older one, or one that has ended long enough ago."""
 
     job: str
 
 
-Action = StartCatalogue | RemoveJob
+Action = StartRun | DeleteJob
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Actions are carried out first, then the status is written."""
+    """What to do, the status to write after it, and when to look again without an event (seconds)."""
 
+    actions: tuple[Action, ...]
     status: StarCatalogueStatus
-    actions: tuple[Action, ...] = ()
-    again_after: float | None = None  # seconds
+    again_after: float | None = None
 
 
 @dataclass
@@ -97,10 +100,10 @@ def decide(observed: Observed) -> Decision:
     progress = _Progress(catalogue.status, _reason(catalogue.status))
     _follow(progress, observed)
     _let_go(progress, observed)
-    rerun = catalogue.spec.rerun
-    if rerun is not None and rerun.id > (progress.status.rerun or 0) and _idle(progress.status):
+    rerun = wanted_rerun(catalogue)
+    if rerun is not None and progress.status.state is not CatalogueState.RUNNING:
         # Written down before anything of it starts: a Job that is found belongs to the rerun that the status names.
-        progress.update(state=CatalogueState.PENDING, rerun=rerun.id, retries=None, message=None, exit_code=None)
+        progress.update(state=CatalogueState.PENDING, rerun=rerun, retries=None, message=None, exit_code=None)
         progress.reason = "Rerun"
         progress.again.append(0.0)
         return _decision(progress, observed, accepted=None)
@@ -113,20 +116,10 @@ def decide(observed: Observed) -> Decision:
     return _decision(progress, observed, accepted=None)
 
 
-def refused(catalogue: StarCatalogue, message: str, permanent: bool, now: str) -> StarCatalogueStatus:
-    """The status if the API server refused the Job; `permanent`: it would again, whatever changes around it."""
-    state = CatalogueState.FAILED if permanent else CatalogueState.PENDING
-    fields = {
-        "state": state,
-        "message": message[-MAX_MESSAGE:],
-        "exit_code": None,
-        "finished_at": now if permanent else None,
-    }
-    return _with_conditions(catalogue.status.model_copy(update=fields), catalogue, "JobRefused", None, now)
-
-
-def _idle(status: StarCatalogueStatus) -> bool:
-    return status.state is not CatalogueState.RUNNING
+def wanted_rerun(catalogue: StarCatalogue) -> int | None:
+    """The id of the rerun that has yet to be taken up."""
+    rerun = catalogue.spec.rerun
+    return rerun.id if rerun is not None and rerun.id > (catalogue.status.rerun or 0) else None
 
 
 def _reason(status: StarCatalogueStatus) -> str:
@@ -222,14 +215,14 @@ def _let_go(progress: _Progress, observed: Observed) -> None:
             continue
         older = one.number < progress.status.attempt
         if one.active and older:
-            progress.actions.append(RemoveJob(one.job))
+            progress.actions.append(DeleteJob(one.job))
         elif not one.active and (older or stored.state.final):
             ended = one.observed.finished_at or stored.finished_at or observed.now
             left = observed.job_ttl - seconds_between(ended, observed.now)
             if left > 0:
                 progress.again.append(left)
             else:
-                progress.actions.append(RemoveJob(one.job))
+                progress.actions.append(DeleteJob(one.job))
 
 
 def _begin(progress: _Progress, observed: Observed) -> Decision:
@@ -258,7 +251,7 @@ def _begin(progress: _Progress, observed: Observed) -> Decision:
     owner = Owner(metadata.name, metadata.namespace or "", metadata.uid or "", metadata.labels, catalogue.kind)
     timeout = seconds(catalogue.spec.timeout)
     progress.actions.append(
-        StartCatalogue(CatalogueRun(owner, number, order, catalogue.spec.resources, timeout, observed.image))
+        StartRun(CatalogueRun(owner, number, order, catalogue.spec.resources, timeout, observed.image))
     )
     progress.update(
         state=CatalogueState.RUNNING,
@@ -282,19 +275,5 @@ def _rejected(progress: _Progress, observed: Observed, reason: str, problems: tu
 
 def _decision(progress: _Progress, observed: Observed, accepted: bool | None, why: str = "Accepted") -> Decision:
     verdict = (accepted, why) if accepted is not None else None
-    status = _with_conditions(progress.status, observed.catalogue, progress.reason, verdict, observed.now)
-    return Decision(status, tuple(progress.actions), min(progress.again, default=None))
-
-
-def _with_conditions(
-    status: StarCatalogueStatus, catalogue: StarCatalogue, reason: str, accepted: tuple[bool, str] | None, now: str
-) -> StarCatalogueStatus:
-    """`accepted`: whether the spec was found sound just now, and why; None where nobody has looked."""
-    conditions, told = status.conditions, status.message or ""
-    if accepted is not None:
-        sound, why = accepted
-        verdict: Literal["True", "False"] = "True" if sound else "False"
-        conditions = with_condition(conditions, catalogue, ACCEPTED, verdict, why, "" if sound else told, now)
-    complete: Literal["True", "False"] = "True" if status.state is CatalogueState.SUCCEEDED else "False"
-    conditions = with_condition(conditions, catalogue, COMPLETE, complete, reason, told, now)
-    return status.model_copy(update={"conditions": conditions, "observed_generation": catalogue.metadata.generation})
+    status = with_conditions(progress.status, observed.catalogue, progress.reason, verdict, observed.now)
+    return Decision(tuple(progress.actions), status, min(progress.again, default=None))

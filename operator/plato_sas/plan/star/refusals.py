@@ -1,23 +1,11 @@
-"""What it means for a star that the API server refused its Job."""
+"""What it means for a star that the API server refused its Jobs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, StepStatus
 from plato_sas.plan.messages import MAX_MESSAGE
+from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.status import Circumstances, summarise
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A Job that was not created. `permanent`: the same Job would be refused again, whatever changes around it.
-
-    `step` is the first of its steps.
-    """
-
-    step: str
-    message: str
-    permanent: bool
 
 
 def with_refusals(

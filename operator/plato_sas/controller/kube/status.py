@@ -1,0 +1,19 @@
+"""The one write of a reconciliation: the status, as a patch of what differs."""
+
+from plato_sas.controller.kube.client import KubeClient
+from plato_sas.controller.kube.merge_patch import difference
+from plato_sas.controller.kube.resources import Kind
+from plato_sas.document import Document
+
+
+async def write_status(client: KubeClient, owner: Kind, stored: Document, status: Document) -> Document | None:
+    """Bring the status of a stored star or catalogue to `status`; the object as it is stored then, None if unchanged.
+
+    Raises NotFound if the object is gone, other ApiErrors if it may still be there.
+    """
+    changed = difference(stored.get("status", {}), status)
+    if not changed:
+        return None
+    # The uid makes sure that it is this object, not a new one of the same name.
+    body = {"metadata": {"uid": stored["metadata"]["uid"]}, "status": changed}
+    return await client.patch(owner, stored["metadata"]["name"], body, "status")
