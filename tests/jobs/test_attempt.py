@@ -110,7 +110,7 @@ def test_a_published_attempt() -> None:
     seen = attempt(job("Complete"), [DONE])
     assert (seen.state, seen.failure) == (AttemptState.SUCCEEDED, None)
     assert seen.published == REPORT
-    assert seen.told == {"a", "b"}
+    assert seen.reported == {"a", "b"}
     assert seen.inputs == {"DP1_LC_MERGED": "1" * 64}
     assert (seen.started_at, seen.finished_at) == (NOW, LATER)
 
@@ -130,14 +130,14 @@ def test_a_report_of_a_part_is_no_failure_of_the_attempt() -> None:
 def test_reused_steps_are_no_failure_of_the_attempt() -> None:
     report = StagedIn({"DP1_LC_MERGED": "1" * 64}, {"b": PublishedStep("3" * 64)}).to_json()
     seen = attempt(job("Failed"), [pod(ended("stage-in", 1, report))])
-    assert (seen.failure, seen.reused, seen.told) == (None, {"b": PublishedStep("3" * 64)}, {"b"})
+    assert (seen.failure, seen.reused, seen.reported) == (None, {"b": PublishedStep("3" * 64)}, {"b"})
     assert seen.inputs == {"DP1_LC_MERGED": "1" * 64}
 
 
 def test_a_report_about_steps_of_another_job_says_nothing() -> None:
     report = StagedIn({}, {"zz": PublishedStep("3" * 64)}).to_json()
     seen = attempt(job("Failed"), [pod(ended("stage-in", 1, report))])
-    assert seen.told == frozenset()
+    assert seen.reported == frozenset()
     assert seen.failure is not None
     assert seen.failure.reason == "StagerFailed"
 

@@ -27,11 +27,11 @@ _ALLOCATIONS_PER_COLLECTION = 20_000  # Python's own default is 700
 
 
 class WatchesEnded(Exception):
-    """The operator no longer hears of anything."""
+    """The operator no longer receives events."""
 
 
 async def run(settings: Settings) -> None:
-    """Wait for the Lease, list everything, work; until a signal. Raises LeaseLost, WatchesEnded."""
+    """Wait for the Lease, list everything, work until a signal. Raises LeaseLost, WatchesEnded."""
     stop = asyncio.Event()
     _on_signals(stop)
     health = Health()
@@ -60,8 +60,8 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
     operator = Operator(client, settings)
     health.waits_for("the first list of all resources")
     await operator.prime()
-    # What is there now stays: the collector need not walk through it, which takes a second on a busy machine. And it
-    # comes less often: a pod's document alone has hundreds of dicts, most of which go without it.
+    # Freeze long-lived objects so that the garbage collector skips them; a full pass takes a second on a busy machine.
+    # Collect less often, too: a pod's document alone has hundreds of dicts, most of them freed by reference counting.
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, *gc.get_threshold()[1:])
     health.waits_for(None)
@@ -76,28 +76,28 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
     )
 
     async def signalled() -> None:
-        # kopf has put its own handlers in place of ours; with those it waits 5 s for our workers, as if they would end.
+        # kopf replaces our signal handlers; its own would wait 5 s for our workers to finish, which they never do.
         await started.wait()
         _on_signals(stop)
         await stop.wait()
 
-    # Before kopf has started, a signal is its own to handle: then this end was asked for.
+    # Until kopf has started it handles signals itself: then the end was requested.
     if await _first(watches, operator.run(), signalled()) and started.is_set() and not stop.is_set():
-        # kopf has logged why, and raises nothing. A new process lists everything again.
+        # kopf has logged the cause and raises nothing. A new process lists everything again.
         raise WatchesEnded("the watches have ended although nobody asked for it: this process ends")
 
 
 async def _first(*works: Coroutine[Any, Any, Any]) -> bool:
-    """Until one of them ends; the others are cancelled and waited for. Whether it was the first of them.
+    """Run all until one returns, then cancel the others and wait for them. Returns whether it was the first.
 
-    Raises what the one that ended raised.
+    Raises what that one raised.
     """
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if not task.cancelled() and isinstance(error := task.exception(), LeaseLost):
-                # At once: what the others would still do on their way out might be written.
+                # Exit at once: the others might still write while they are being cancelled.
                 _end_now(error)
             task.result()
         return tasks[0] in done

@@ -1,4 +1,4 @@
-"""What Prometheus can ask. No label has a value per star."""
+"""The metrics for Prometheus. No label may have a value per star."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

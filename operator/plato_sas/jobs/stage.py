@@ -1,4 +1,4 @@
-"""What a Job is made from: a stage, the steps that share one pod; or a salvage of what such a pod left."""
+"""What a Job is built from: a stage (steps that share one pod), or a salvage of what such a pod left unpublished."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from plato_sas.stager.description import PublishOrder, Stage
 
 @dataclass(frozen=True)
 class StepRun:
-    """How one step's container is run: the catalogue's resources, with the memory that this attempt gets."""
+    """How one step's container runs: the module's resources, with the memory of this attempt."""
 
     name: str
     image: str
@@ -22,7 +22,7 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Owner:
-    """The StarProcessing, or StarCatalogue, that a Job belongs to."""
+    """The StarProcessing or StarCatalogue that a Job belongs to."""
 
     name: str
     namespace: str
@@ -61,7 +61,7 @@ class StageRun:
 
 @dataclass(frozen=True)
 class SalvageRun:
-    """Publishes the steps of a failed stage that ended well before it failed. `numbers`: their attempt numbers."""
+    """Publishes the steps that completed before their stage failed. `numbers`: their attempt numbers."""
 
     owner: Owner
     job: str
@@ -74,10 +74,10 @@ Run = StageRun | SalvageRun
 
 @dataclass(frozen=True)
 class Site:
-    """What the site decides for every Job."""
+    """What the site configures for every Job."""
 
     stager_image: str
-    catalogue_image: str | None = None  # without it there are no catalogues
+    catalogue_image: str | None = None  # None: the site makes no catalogues
     inputs_claim: str = "sas-inputs"
     products_claim: str = "sas-products"
     user: int = 10001

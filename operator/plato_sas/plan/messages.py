@@ -1,17 +1,17 @@
-"""Texts of a status, which has room for so much of them."""
+"""Texts for a status, cut to the space it has."""
 
 import json
 
-MAX_MESSAGE = 1024  # characters, of a step or a catalogue
+MAX_MESSAGE = 1024  # characters, for a step or a catalogue
 
 
 def size(text: str) -> int:
-    """Bytes in the status."""
+    """The size in bytes as JSON."""
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
 def ending(text: str, limit: int) -> str:
-    """The end of a text that is too large."""
+    """The text, cut to its end if it is larger than `limit` bytes."""
     if size(text) <= limit:
         return text
     kept = text[-limit:]
@@ -21,7 +21,7 @@ def ending(text: str, limit: int) -> str:
 
 
 def beginning(text: str, limit: int) -> str:
-    """The beginning of a text that is too large."""
+    """The text, cut to its beginning if it is larger than `limit` bytes."""
     if size(text) <= limit:
         return text
     kept = text[:limit]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refusal:
-    """A Job that was not created. `permanent`: the same Job would be refused again, whatever changes around it.
+    """A Job that was not created. `permanent`: the same Job would be refused again in any case.
 
     `step` is the first of its steps.
     """

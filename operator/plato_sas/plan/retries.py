@@ -1,4 +1,4 @@
-"""Whether a failed step is tried again, when, and with how much memory: each class of failure has its own budget."""
+"""Whether a failed step is retried, when, and with how much memory. Each failure class has its own limit."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.plan.graph.graph import GraphStep
 from plato_sas.plan.messages import MAX_MESSAGE
 
-# Retries that the module is not to blame for, and the first pause before one of each class (seconds).
+# The limit for failures that are not the fault of the module, and the first pause per class (seconds).
 INFRASTRUCTURE_RETRIES = 5
 _FIRST_PAUSE = {
     FailureClass.TEMPORARY: 10.0,
@@ -24,7 +24,7 @@ _MEBI = 2**20
 def after_failure(
     step: GraphStep, status: StepStatus, failure: Failure, at: str, again: StepState = StepState.PENDING
 ) -> StepStatus:
-    """The step's status after a failed attempt: `again` if its class has budget left, else Failed."""
+    """The step's status after a failed attempt: `again` if the class has retries left, else Failed."""
     retries = dict(status.retries or {})
     may = _may_retry(step, status, failure)
     if may:
@@ -33,7 +33,7 @@ def after_failure(
         update={
             "state": again if may else StepState.FAILED,
             "reason": failure.reason[:64],
-            # The end of a log says more than its beginning.
+            # The end of a log is more useful than its beginning.
             "message": failure.message[-MAX_MESSAGE:] or None,
             "exit_code": failure.exit_code,
             "retries": retries or None,
@@ -56,7 +56,7 @@ def _may_retry(step: GraphStep, status: StepStatus, failure: Failure) -> bool:
 
 
 def memory(step: GraphStep, status: StepStatus) -> str:
-    """The next attempt's memory: doubled for each attempt that ran out of it, up to the module's cap."""
+    """The next attempt's memory: doubled for each attempt that ran out of memory, up to the module's cap."""
     resources = step.module.resources
     grown = (status.retries or {}).get(FailureClass.OUT_OF_MEMORY, 0)
     if not grown:
@@ -66,13 +66,13 @@ def memory(step: GraphStep, status: StepStatus) -> str:
 
 
 def can_grow(step: GraphStep, status: StepStatus) -> bool:
-    """Whether an attempt that ran out of memory was still below the module's cap."""
+    """Whether the next attempt may have more memory."""
     cap = step.module.resources.memory_cap
     return cap is not None and amount(memory(step, status)) < amount(cap)
 
 
 class Retried(Protocol):
-    """A status with attempts: a step's, or a catalogue's."""
+    """The status of something that is retried: a step or a catalogue."""
 
     @property
     def retries(self) -> Mapping[str, int] | None: ...

@@ -1,4 +1,4 @@
-"""Timestamps as the resources write them."""
+"""Differences of RFC 3339 timestamps."""
 
 from plato_sas.api import parse_time
 

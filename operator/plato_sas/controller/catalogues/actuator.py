@@ -1,4 +1,4 @@
-"""Carries out what was decided about a catalogue. Every action may be done twice without harm."""
+"""Carries out the decisions about a catalogue. Every action may be repeated without harm."""
 
 import logging
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class Actuator:
         self._site = site
 
     async def execute(self, actions: Iterable[Action]) -> list[Refusal]:
-        """Carry them out; returns the Jobs that the API server refused. Raises ApiError where it did not judge."""
+        """Carry out the actions; returns the Jobs that the API server refused. Raises ApiError on any other failure."""
         refusals = []
         for action in actions:
             match action:

@@ -1,6 +1,6 @@
-"""StarCatalogues: observe, decide, act, one status patch, one catalogue after the other.
+"""Reconcile StarCatalogues, one after the other: observe, decide, act, patch the status.
 
-There are few of them, so nothing is kept of them but their names: each look at one asks the API server anew.
+There are few of them, so only their names are remembered; everything else is read from the API server each time.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from plato_sas.api import StarCatalogue, StarCatalogueStatus
 from plato_sas.controller.catalogues.actuator import Actuator
 from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
-from plato_sas.controller.kube.events import catalogue_notes, tell
+from plato_sas.controller.kube.events import catalogue_notes, write_events
 from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
 from plato_sas.controller.kube.status import write_status
@@ -35,7 +35,7 @@ _LONGEST_PAUSE = 60.0
 
 
 class Catalogues:
-    """Reconciles the namespace's StarCatalogues. `clock` gives the time in RFC 3339; durations in seconds."""
+    """Reconciles the namespace's StarCatalogues. `clock` returns the time in RFC 3339; durations are in seconds."""
 
     def __init__(
         self,
@@ -58,40 +58,40 @@ class Catalogues:
         self._queue = WorkQueue(CATALOGUE)
 
     def observe(self, kind: Kind, item: Document) -> None:
-        """A watch event of any kind: whom it may concern is looked at."""
+        """Mark the catalogues that a watch event may concern."""
         if kind is CATALOGUE:
-            self._look_at(item["metadata"]["name"])
+            self._mark(item["metadata"]["name"])
         elif kind in (JOB, POD):
             name = self._names.get(item["metadata"].get("labels", {}).get(CATALOGUE_LABEL, ""))
             if name is not None:
                 self._queue.add(name)
         elif kind in (PIPELINE, MODULE):
-            # One that was rejected may be sound now.
+            # A rejected catalogue may be valid now.
             for name in self._names.values():
                 self._queue.add(name)
 
     async def run(self) -> None:
-        """Work until cancelled; pipelines and modules must be known."""
+        """Work until cancelled; the view must have all pipelines and modules."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._list_now_and_then())
             group.create_task(work(self._queue, self.reconcile, "catalogue"))
 
     async def reconcile(self, name: str) -> float | None:
-        """Bring a catalogue further; when to look again without an event, in seconds. Raises ApiError."""
+        """Reconcile a catalogue; returns the seconds after which to look again without an event. Raises ApiError."""
         stored = await self._stored(name)
         if stored is None or "deletionTimestamp" in stored["metadata"]:
-            return None  # its Jobs go with it
+            return None  # its Jobs are deleted with it
         try:
             catalogue = StarCatalogue.model_validate(stored)
         except ValidationError as error:
-            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            # Written under another schema (an old CRD): report it and leave it alone.
             logger.error("StarCatalogue is not readable", extra={"catalogue": name, "error": str(error)})
             return None
         decision = decide(await self._observed(catalogue))
         refusals = await self._actuator.execute(decision.actions)
         status = with_refusals(catalogue, decision.status, refusals, self._clock())
         await self._write(stored, catalogue, status)
-        await tell(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
+        await write_events(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
         raise_temporary(refusals)
         return decision.again_after
 
@@ -115,7 +115,7 @@ class Catalogues:
         except GraphInvalid as error:
             if not error.not_found:
                 return PipelineNow(reason=error.reason, problems=tuple(error.problems))
-        # Watches of different kinds are not ordered among each other.
+        # Events of different kinds may arrive in any order.
         await self._revisions.refresh()
         try:
             return self._current(catalogue)
@@ -133,7 +133,7 @@ class Catalogues:
         found = []
         for job in jobs:
             if not owned_by(job, catalogue.metadata.uid):
-                continue  # of a catalogue of the same name that was deleted
+                continue  # of a deleted catalogue of the same name
             name = job["metadata"]["name"]
             mine = [pod for pod in pods if pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL) == name]
             found.append(catalogue_attempt(job, mine))
@@ -145,20 +145,20 @@ class Catalogues:
         except NotFound:
             return
         if patched is not None and status.state is not catalogue.status.state:
-            fields = {"catalogue": catalogue.metadata.name, "state": status.state.value, "told": status.message or ""}
+            fields = {"catalogue": catalogue.metadata.name, "state": status.state.value, "note": status.message or ""}
             logger.info("Catalogue changed state", extra=fields)
 
-    def _look_at(self, name: str) -> None:
+    def _mark(self, name: str) -> None:
         self._names[label_value(name)] = name
         self._queue.add(name)
 
     async def _list_now_and_then(self) -> None:
-        """A watch can lose an event; and at the start everything is looked at."""
+        """Look at everything at the start, and regularly, since a watch can lose an event."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 for item in await self._client.list(CATALOGUE):
-                    self._look_at(item["metadata"]["name"])
+                    self._mark(item["metadata"]["name"])
                 pause = _FIRST_PAUSE
                 await asyncio.sleep(self._resync)
             except ApiError as error:

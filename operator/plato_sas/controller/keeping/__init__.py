@@ -1,1 +1,1 @@
-"""What outlives a star's resources: logs and records on the products volume, and when resources may be deleted."""
+"""Keeps logs and records on the products volume, and deletes resources once they are kept."""

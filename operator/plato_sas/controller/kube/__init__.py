@@ -1,1 +1,1 @@
-"""Requests to the API server: the client, the kinds, patches, the Lease and Events."""
+"""Requests to the API server: client, kinds, patches, statuses, the Lease and Events."""

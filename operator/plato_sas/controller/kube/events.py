@@ -1,4 +1,4 @@
-"""Kubernetes Events: what `kubectl describe` tells below the status of a star or a catalogue."""
+"""Kubernetes Events, which `kubectl describe` shows below the status of a star or a catalogue."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ _MAX_NOTE = 1000
 
 @dataclass(frozen=True)
 class Note:
-    """One event to be told."""
+    """One Event to be written."""
 
     type: str  # Normal or Warning
     reason: str
@@ -36,7 +36,7 @@ class Note:
 
 
 def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note]:
-    """What changed between two statuses and is worth an event."""
+    """The changes between two statuses that deserve an Event."""
     before = {step.name: step for step in old.steps}
     for step in new.steps:
         known = before.get(step.name)
@@ -48,7 +48,7 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
             yield Note("Warning", "StepRetried", f"{step.name}: {step.reason}: {step.message or ''}")
     if new.state is old.state:
         return
-    # A star that succeeds is told by its status: an Event for each of a quarter of a million would be a write in eight.
+    # A success is visible in the status: Events for a quarter of a million stars would be one write in eight.
     if new.state is StarState.REJECTED:
         yield Note("Warning", "Rejected", condition.message if (condition := _condition(new, ACCEPTED)) else "")
     elif new.state in (StarState.CANCELLED, StarState.SUSPENDED):
@@ -56,7 +56,7 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
 
 
 def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Iterator[Note]:
-    """As `notes`, of a catalogue; there are few of them, so its success is told too."""
+    """As `notes`, for a catalogue. There are few of them, so a success deserves an Event too."""
     reason = condition.reason if (condition := _condition(new, COMPLETE)) else ""
     if sum((new.retries or {}).values()) > sum((old.retries or {}).values()):
         yield Note("Warning", "Retried", f"{reason}: {new.message or ''}")
@@ -76,9 +76,11 @@ def _condition(status: StarProcessingStatus | StarCatalogueStatus, kind: str) ->
     return next((one for one in status.conditions if one.type == kind), None)
 
 
-async def tell(client: KubeClient, about: StarProcessing | StarCatalogue, told: Iterable[Note], now: str) -> None:
-    """Write the Events; one that cannot be written is not worth failing for."""
-    for note in told:
+async def write_events(
+    client: KubeClient, about: StarProcessing | StarCatalogue, noted: Iterable[Note], now: str
+) -> None:
+    """Write the Events; best effort."""
+    for note in noted:
         try:
             await client.create(EVENT, event_body(about, note, now))
         except ApiError as error:

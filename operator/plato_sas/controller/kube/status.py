@@ -1,4 +1,4 @@
-"""The one write of a reconciliation: the status, as a patch of what differs."""
+"""The last step of a reconciliation: patch the status where it differs."""
 
 from plato_sas.controller.kube.client import KubeClient
 from plato_sas.controller.kube.merge_patch import difference
@@ -7,9 +7,9 @@ from plato_sas.document import Document
 
 
 async def write_status(client: KubeClient, owner: Kind, stored: Document, status: Document) -> Document | None:
-    """Bring the status of a stored star or catalogue to `status`; the object as it is stored then, None if unchanged.
+    """Patch the status of a stored star or catalogue; returns the object as stored then, None if nothing differs.
 
-    Raises NotFound if the object is gone, other ApiErrors if it may still be there.
+    Raises NotFound if the object is gone, another ApiError if the write failed.
     """
     changed = difference(stored.get("status", {}), status)
     if not changed:

@@ -1,4 +1,4 @@
-"""Observe, decide, act, one status patch: one star brought one step further."""
+"""Reconcile a star: observe, decide, act, patch the status."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from plato_sas.api import StarProcessing, StarProcessingStatus, StarState, StepS
 from plato_sas.controller import metrics
 from plato_sas.controller.keeping.retention import Retention
 from plato_sas.controller.kube.client import KubeClient, NotFound
-from plato_sas.controller.kube.events import notes, tell
+from plato_sas.controller.kube.events import notes, write_events
 from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import POD, PROCESSING
 from plato_sas.controller.kube.status import write_status
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Reconciles stars by name. `clock` gives the time in RFC 3339; `mark` makes a key dirty."""
+    """Reconciles stars by name. `clock` returns the time in RFC 3339; `mark` marks a key dirty."""
 
     def __init__(
         self,
@@ -68,27 +68,27 @@ class Reconciler:
         self._mark = mark
 
     async def reconcile(self, name: str) -> float | None:
-        """Bring a star further; when to look again without an event, in seconds. Raises ApiError."""
+        """Reconcile a star; returns the seconds after which to look again without an event. Raises ApiError."""
         try:
             return await self._reconcile(name)
         except Exception:
-            # Nobody waits behind a star that cannot take its turn.
+            # Others must not wait behind a star that fails.
             self._window.withdraw(name)
             raise
 
     async def _reconcile(self, name: str) -> float | None:
         stored = self._view.processing(name)
         if stored is None or "deletionTimestamp" in stored["metadata"]:
-            # The Jobs go with the owner; a free slot is somebody else's.
+            # Its Jobs are deleted with it; others may use its slot.
             self._window.release(name)
             return None
         try:
             processing = self._parsed.of(stored)
         except ValidationError as error:
-            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            # Written under another schema (an old CRD): report it and leave it alone.
             logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
             return None
-        if self._at_rest(processing):
+        if self._nothing_to_decide(processing):
             self._window.release(name)
             return self._retention.expire(processing, processing.status)
         try:
@@ -98,7 +98,7 @@ class Reconciler:
             if not any(one.active for one in await self._attempts(processing)):
                 self._window.release(name)
             await self._write(stored, processing, status)
-            await tell(self._client, processing, notes(processing.status, status), self._clock())
+            await write_events(self._client, processing, notes(processing.status, status), self._clock())
             return None
         await self._revisions.pin(revision)
         decision = await self._decide(processing, revision, graph)
@@ -108,22 +108,22 @@ class Reconciler:
         self._count(graph, processing.status, status)
         if not decision.busy and (not decision.needs_slot or status.state.at_rest):
             self._window.release(name)
-        await tell(self._client, processing, notes(processing.status, status), self._clock())
-        # First of all this: what goes may be what a quota has been used up by.
-        again = await self._let_go(processing, decision, status)
+        await write_events(self._client, processing, notes(processing.status, status), self._clock())
+        # Clean up before raising: the deleted Jobs may be what exhausts the quota.
+        again = await self._clean_up(processing, decision, status)
         raise_temporary(refusals)
         return again
 
-    def _at_rest(self, processing: StarProcessing) -> bool:
-        """Whether nothing but time can change anything: so of most stars, and of all of them when we start."""
+    def _nothing_to_decide(self, processing: StarProcessing) -> bool:
+        """Whether only its TTL matters: true of most stars, and of nearly all when the operator starts."""
         status, metadata = processing.status, processing.metadata
         current = status.observed_generation == metadata.generation
         return status.state.final and current and not self._view.has_jobs(metadata.name)
 
-    async def _let_go(
+    async def _clean_up(
         self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
     ) -> float | None:
-        """Delete what has had its time; when to look again."""
+        """Delete what has reached its TTL; returns the seconds until the next look."""
         again = [decision.again_after]
         for action in decision.actions:
             if isinstance(action, ReleaseJob):
@@ -132,7 +132,7 @@ class Reconciler:
         return min((one for one in again if one is not None), default=None)
 
     async def _accepted(self, processing: StarProcessing) -> tuple[str, Graph]:
-        """The star's revision and graph. Raises GraphInvalid where the star cannot run."""
+        """The star's revision and graph. Raises GraphInvalid if the star cannot run."""
         try:
             revision, graph = await self._revisions.of(processing)
         except GraphInvalid as error:
@@ -142,10 +142,10 @@ class Reconciler:
             revision, graph = await self._revisions.of(processing)
         problems = acceptance.problems(processing.spec, graph)
         if problems and processing.status.revision is None:
-            # Nothing is pinned: the pipeline may be mended as well as the star.
+            # No revision is pinned: correcting either the pipeline or the star may help.
             raise GraphInvalid("SpecInvalid", problems)
         if problems and revision != processing.status.revision:
-            # A rerun would take a graph that the star does not fit: it stays with its own, and says so.
+            # The spec does not fit the graph that a rerun would take: keep the pinned one, and report the problems.
             return await self._revisions.pinned(processing)
         return revision, graph
 
@@ -155,10 +155,10 @@ class Reconciler:
         if any(one.active for one in attempts):
             self._window.occupy(name)
 
-        # From here to the slot nothing is awaited: no other star can come in between.
+        # No await from here until the slot is taken, so that no other star can take it in between.
         held = self._claims.held(name, {one.job for one in attempts if one.active})
         if held is not None:
-            self._window.withdraw(name)  # nobody waits behind it
+            self._window.withdraw(name)  # others must not wait behind it
 
         def decided() -> Decision:
             admitted = self._window.holds(name)
@@ -176,13 +176,13 @@ class Reconciler:
         found = []
         for job in self._view.jobs_of(processing.metadata.name):
             if not owned_by(job, processing.metadata.uid):
-                continue  # of a star of the same name that was deleted
+                continue  # of a deleted star of the same name
             pods = self._view.pods_of(job["metadata"]["name"])
             if not pods_up_to_date(job, pods):
-                # The watch of pods is behind that of Jobs, or the pod is gone: ask.
+                # The watch of pods lags behind that of Jobs, or the pod is gone: read it.
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
                 for pod in filter(pod_finished, pods):
-                    self._view.put(POD, pod)  # its log is asked for later
+                    self._view.put(POD, pod)  # its log is read later
             found.append(await self._log_tail.complete(attempt(job, pods), pods))
         return tuple(found)
 
@@ -197,8 +197,8 @@ class Reconciler:
             return
         if patched is None:
             return
-        # The watch's echo of our own write is no news to the view: what it allows is marked here, as that a rival goes
-        # on. The star itself has been decided to its end, but for what waits until its status is stored.
+        # The watch event of our own write changes nothing in the view, so mark the stars it concerns here: a rival may
+        # go on. The star itself needs another look only for what waits until its status is stored.
         touched = self._view.put(PROCESSING, patched)
         if _changed_in_status_alone(stored, patched):
             if patched["status"] == new:
@@ -228,7 +228,7 @@ class Reconciler:
 
 
 def _changed_in_status_alone(stored: Document, patched: Document) -> bool:
-    """Whether an answer shows nothing new besides the status; what it shows the watch does not tell again."""
+    """Whether the response differs from the view only in the status; other changes will not come as an event again."""
     old, new = stored["metadata"], slim(PROCESSING, patched)["metadata"]
     same = all(old.get(key) == new.get(key) for key in old.keys() | new.keys() if key != "resourceVersion")
     return same and bool(stored["spec"] == patched["spec"])

@@ -1,4 +1,4 @@
-"""A catalogue's next step: a pure function of what was observed."""
+"""Decide what to do next about a catalogue: a pure function of what was observed."""
 
 from dataclasses import dataclass, field
 
@@ -32,7 +32,7 @@ _JOB_LOST = "JobLost"
 
 @dataclass(frozen=True)
 class PipelineNow:
-    """The pipeline as it is now, for a catalogue that may have to begin: its graph, or why there is none."""
+    """The current pipeline, for a catalogue that may have to start: its graph, or why there is none."""
 
     graph: Graph | None = None
     revision: str = ""
@@ -64,7 +64,7 @@ class StartRun:
 
 @dataclass(frozen=True)
 class DeleteJob:
-    """Delete a Job that nobody waits for: an older one, or one that has ended long enough ago."""
+    """Delete a Job that is no longer needed: superseded, or finished for longer than its TTL."""
 
     job: str
 
@@ -95,20 +95,20 @@ class _Progress:
 
 
 def decide(observed: Observed) -> Decision:
-    """What to do next about one catalogue. Called again after its actions, it finds them done."""
+    """Decide what to do next about one catalogue. Called again after its actions, it decides nothing new."""
     catalogue = observed.catalogue
     progress = _Progress(catalogue.status, _reason(catalogue.status))
     _follow(progress, observed)
-    _let_go(progress, observed)
+    _clean_up(progress, observed)
     rerun = wanted_rerun(catalogue)
     if rerun is not None and progress.status.state is not CatalogueState.RUNNING:
-        # Written down before anything of it starts: a Job that is found belongs to the rerun that the status names.
+        # Store the rerun before starting its Job: a Job always belongs to the rerun that the status names.
         progress.update(state=CatalogueState.PENDING, rerun=rerun, retries=None, message=None, exit_code=None)
         progress.reason = "Rerun"
         progress.again.append(0.0)
         return _decision(progress, observed, accepted=None)
     if progress.status.state is CatalogueState.PENDING and progress.status.retries != catalogue.status.retries:
-        # A failure is written down, and told, before the next attempt begins.
+        # Store and report a failure before the next attempt begins.
         progress.again.append(pause_left(progress.status, observed.now))
         return _decision(progress, observed, accepted=None)
     if progress.status.state in (CatalogueState.PENDING, CatalogueState.REJECTED):
@@ -128,7 +128,7 @@ def _reason(status: StarCatalogueStatus) -> str:
 
 
 def _follow(progress: _Progress, observed: Observed) -> None:
-    """What has become of the latest attempt."""
+    """Bring the latest attempt's progress or outcome into the status."""
     status = progress.status
     latest = max(observed.attempts, key=lambda one: one.number, default=None)
     if latest is not None and latest.number > status.attempt:
@@ -173,14 +173,14 @@ def _published(progress: _Progress, observed: Observed, attempt: CatalogueAttemp
         )
         for table in report.tables
     ]
-    told = f"{folder}/problems.txt: {report.with_problems} stars with problems" if report.with_problems else None
+    note = f"{folder}/problems.txt: {report.with_problems} stars with problems" if report.with_problems else None
     progress.update(
         state=CatalogueState.SUCCEEDED,
         tables=tables,
         stars=StarCounts(
             seen=report.seen, without_products=report.without_products, with_problems=report.with_problems
         ),
-        message=told,
+        message=note,
         exit_code=None,
         started_at=attempt.observed.started_at or progress.status.started_at,
         finished_at=attempt.observed.finished_at or observed.now,
@@ -196,7 +196,7 @@ def _failed(progress: _Progress, failure: Failure, now: str) -> None:
     text = failure.message.strip()
     if failure.kind is FailureClass.OUT_OF_MEMORY:
         text = "the collector was killed for using more memory than its limit: raise spec.resources.memory"
-    # The end of a log says more than its beginning.
+    # The end of a log is more useful than its beginning.
     progress.update(
         state=CatalogueState.PENDING if again else CatalogueState.FAILED,
         retries=made or None,
@@ -207,8 +207,8 @@ def _failed(progress: _Progress, failure: Failure, now: str) -> None:
     progress.reason = "CollectionFailed" if failure.reason == "ModuleFailed" else failure.reason
 
 
-def _let_go(progress: _Progress, observed: Observed) -> None:
-    """Jobs whose outcome a stored status has, when they have had their time; older ones that still run, at once."""
+def _clean_up(progress: _Progress, observed: Observed) -> None:
+    """Delete Jobs whose outcome is stored once their TTL is over, and superseded ones at once."""
     stored = observed.catalogue.status
     for one in observed.attempts:
         if one.observed.leaving:
@@ -226,13 +226,13 @@ def _let_go(progress: _Progress, observed: Observed) -> None:
 
 
 def _begin(progress: _Progress, observed: Observed) -> Decision:
-    """Start the next attempt, if the tables fit the pipeline and no pause is left."""
+    """Start the next attempt if the tables fit the pipeline and the pause is over."""
     catalogue, pipeline = observed.catalogue, observed.pipeline
     if pipeline.graph is None:
         return _rejected(progress, observed, pipeline.reason, pipeline.problems)
     if observed.image is None:
-        told = "this operator has no image for catalogues: set images.catalogue in the chart's values"
-        return _rejected(progress, observed, "NoCatalogueImage", (told,))
+        problem = "this operator has no image for catalogues: set images.catalogue in the chart's values"
+        return _rejected(progress, observed, "NoCatalogueImage", (problem,))
     problems = table_problems(catalogue.spec, pipeline.graph)
     if problems:
         return _rejected(progress, observed, "SpecInvalid", tuple(problems))
@@ -241,8 +241,9 @@ def _begin(progress: _Progress, observed: Observed) -> Decision:
     order = build_order(catalogue, pipeline.graph, pipeline.revision, job)
     size = len(order.to_json())
     if size > MAX_ORDER:
-        told = f"spec.tables: {size} bytes as JSON, of at most {MAX_ORDER}: shorten descriptions or make two catalogues"
-        return _rejected(progress, observed, "SpecInvalid", (told,))
+        what = f"{size} bytes as JSON, of at most {MAX_ORDER}"
+        problem = f"spec.tables: {what}: shorten descriptions or make two catalogues"
+        return _rejected(progress, observed, "SpecInvalid", (problem,))
     pause = pause_left(progress.status, observed.now)
     progress.update(state=CatalogueState.PENDING)
     if pause > 0:

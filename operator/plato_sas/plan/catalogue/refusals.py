@@ -1,4 +1,4 @@
-"""What it means for a catalogue that the API server refused its Job."""
+"""What a refused Job means for its catalogue."""
 
 from collections.abc import Iterable
 
@@ -11,15 +11,15 @@ from plato_sas.plan.refusal import Refusal
 def with_refusals(
     catalogue: StarCatalogue, status: StarCatalogueStatus, refusals: Iterable[Refusal], now: str
 ) -> StarCatalogueStatus:
-    """The decided status corrected for what was refused: the attempt has failed, or has yet to begin."""
-    for refusal in refusals:  # one at most, since a catalogue has one Job at a time
+    """Correct the decided status for a refused Job: the attempt has failed, or has yet to begin."""
+    for refusal in refusals:  # at most one: a catalogue has one Job at a time
         update = {
             "state": CatalogueState.FAILED if refusal.permanent else CatalogueState.PENDING,
             "message": refusal.message[-MAX_MESSAGE:],
             "exit_code": None,
             "finished_at": now if refusal.permanent else None,
         }
-        # As if the attempt had never been decided.
+        # From the stored status: the decided attempt never began.
         before = catalogue.status.model_copy(update=update)
         return with_conditions(before, catalogue, "JobRefused", None, now)
     return status

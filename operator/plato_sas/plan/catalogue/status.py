@@ -1,4 +1,4 @@
-"""What a catalogue's status says beside its tables: its conditions."""
+"""The conditions of a catalogue."""
 
 from typing import Literal
 
@@ -9,12 +9,12 @@ from plato_sas.plan.conditions import ACCEPTED, COMPLETE, with_condition
 def with_conditions(
     status: StarCatalogueStatus, catalogue: StarCatalogue, reason: str, accepted: tuple[bool, str] | None, now: str
 ) -> StarCatalogueStatus:
-    """`accepted`: whether the spec was found sound just now, and why; None where nobody has looked."""
-    conditions, told = status.conditions, status.message or ""
+    """Set both conditions. `accepted`: whether the spec is valid, and the reason; None if it was not checked now."""
+    conditions, text = status.conditions, status.message or ""
     if accepted is not None:
         sound, why = accepted
         verdict: Literal["True", "False"] = "True" if sound else "False"
-        conditions = with_condition(conditions, catalogue, ACCEPTED, verdict, why, "" if sound else told, now)
+        conditions = with_condition(conditions, catalogue, ACCEPTED, verdict, why, "" if sound else text, now)
     complete: Literal["True", "False"] = "True" if status.state is CatalogueState.SUCCEEDED else "False"
-    conditions = with_condition(conditions, catalogue, COMPLETE, complete, reason, told, now)
+    conditions = with_condition(conditions, catalogue, COMPLETE, complete, reason, text, now)
     return status.model_copy(update={"conditions": conditions, "observed_generation": catalogue.metadata.generation})

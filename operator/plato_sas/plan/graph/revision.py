@@ -20,7 +20,7 @@ def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceMo
 
 
 def revision_name(pipeline: str, content: Mapping[str, Any]) -> str:
-    """Named by content: equal graphs share one revision, and to create it twice is no harm."""
+    """A name derived from the content: equal graphs share one revision, and creating it twice is harmless."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     return f"{pipeline[:52].rstrip('-.')}-{digest}"
 

@@ -1,4 +1,4 @@
-"""What it means for a star that the API server refused its Jobs."""
+"""What refused Jobs mean for their star."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from plato_sas.plan.star.status import Circumstances, summarise
 def with_refusals(
     processing: StarProcessing, status: StarProcessingStatus, refusals: Iterable[Refusal], now: str
 ) -> StarProcessingStatus:
-    """The decided status corrected for what was refused: the step has failed, or has yet to begin."""
+    """Correct the decided status for refused Jobs: the step has failed, or has yet to begin."""
     by_step = {one.step: one for one in refusals}
     if not by_step:
         return status

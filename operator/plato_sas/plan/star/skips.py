@@ -9,9 +9,9 @@ from plato_sas.plan.star.stages import present
 
 
 def skip(ledger: Ledger, graph: Graph, now: str) -> None:
-    """Skip what cannot run any more. In topological order a skip reaches everything downstream.
+    """Skip the steps that can no longer run; in topological order, so that a skip reaches everything downstream.
 
-    Not before everything upstream is final: which of several reasons counts must not depend on which came first.
+    A step waits until everything upstream is final, so that its reason does not depend on which step finished first.
     """
     for step in graph.steps:
         status = ledger.steps[step.name]
@@ -28,14 +28,13 @@ def skip(ledger: Ledger, graph: Graph, now: str) -> None:
 
 
 def reason_to_skip(step: GraphStep, ledger: Ledger) -> tuple[str, str] | None:
-    """Reason and message, as far as can be told by the steps upstream that are final."""
+    """Reason and message, judged by the upstream steps that are final; None if there is none yet."""
     final = {name for name in step.upstream if ledger.steps[name].state.final}
     for name in sorted(final):
         upstream = ledger.steps[name]
         failed = upstream.state in (StepState.FAILED, StepState.CANCELLED)
         if failed or upstream.reason == UPSTREAM_FAILED:
-            # Not even an optional input of a failed step is simply left out: the result would differ from
-            # the one that the star deserves, and nobody would see it.
+            # Even an optional input is not left out if its producer failed: the result would silently differ.
             return UPSTREAM_FAILED, f"step {name} did not end well"
     if step.when is not None and step.when.steps <= final:
         value = step.when.evaluate(ledger.facts)

@@ -1,4 +1,4 @@
-"""Steps that may start, as a stage ready to be built into a Job; and what a failed one left, as a salvage."""
+"""Turn steps that may start into a stage, and what a failed stage left into a salvage; both ready to become a Job."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,9 @@ def stage_for(
 
 
 def salvage_for(processing: StarProcessing, job: str, steps: Sequence[str], statuses: Statuses) -> SalvageRun:
-    """Publishes the steps of a Job that ended well before it failed."""
+    """The salvage that publishes the steps which completed before their Job failed."""
     owner = _owner(processing)
-    # A number that no step's count of failures has reached: so a salvage is told apart from one that has failed.
+    # Higher than every step's count of failures, which distinguishes it from salvages that failed.
     number = 1 + max((statuses[name].retries or {}).get(FailureClass.INFRASTRUCTURE, 0) for name in steps)
     return SalvageRun(
         owner=owner,
@@ -73,12 +73,12 @@ def _run(step: GraphStep, status: StepStatus) -> StepRun:
 
 
 def seed(star: str, step: str) -> int:
-    """The same star and step draw the same random numbers, on every attempt and in every campaign."""
+    """A seed for the module: the same for a star and step on every attempt and in every campaign."""
     return int.from_bytes(hashlib.sha256(f"{star}/{step}".encode()).digest()[:4], "big")
 
 
 def present(one: BoundInput, statuses: Statuses) -> bool:
-    """Whether an input exists, its producer being final. What comes from outside is stage-in's to verify."""
+    """Whether an input exists, given that its producer is final. Stage-in verifies external inputs."""
     if one.step is None:
         return True
     status = statuses[one.step]

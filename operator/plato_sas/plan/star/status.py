@@ -1,4 +1,4 @@
-"""The star as a whole, derived from its steps; conditions as the API conventions want them."""
+"""The status of a star, derived from its steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from plato_sas.plan.star.control import CANCELLED, DEADLINE_EXCEEDED
 
 _MAX_MESSAGE = 2048
 _MAX_STEP = 64
-# All steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
+# Bytes for all steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
 _MAX_MESSAGES = 5000
 
 
 def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
-    """The status of a star whose spec cannot run: it says why, and nothing is started."""
+    """The status of a star whose spec cannot run."""
     old = processing.status
     message = beginning("; ".join(problems), _MAX_MESSAGE)
     conditions = with_condition(old.conditions, processing, ACCEPTED, "False", reason, message, now)
@@ -39,9 +39,9 @@ def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], n
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What the star's state depends on beside its steps.
+    """What the star's state depends on besides its steps.
 
-    `problems` of its spec; reason and message of what it waits for; whether a Job of it is under way.
+    `problems`: of its spec. `waiting`: reason and message of what it waits for. `busy`: a Job of it is active.
     """
 
     problems: tuple[str, ...] = ()
@@ -56,18 +56,18 @@ def summarise(
     circumstances: Circumstances,
     now: str,
 ) -> StarProcessingStatus:
-    """Everything in the status that follows from the steps."""
+    """Complete the status with everything that follows from the steps."""
     problems, waiting = circumstances.problems, circumstances.waiting
     steps = _bounded(steps)
     state = _state(processing.spec.desired_state, steps, circumstances)
-    # In a fused stage those that wait to be published are many, and the one that runs is asked for.
+    # Prefer the running step: in a fused stage many others are Publishing.
     wanted = (StepState.FAILED,) if state is StarState.FAILED else (StepState.RUNNING, StepState.PUBLISHING)
     shown = next(filter(None, ([step.name for step in steps if step.state is one] for one in wanted)), [])
     done = sum(step.state.final or step.state is StepState.PUBLISHING for step in steps)
     reason, message = _explain(state, steps, problems, waiting)
     if problems:
-        told = beginning("; ".join(problems), _MAX_MESSAGE)
-        conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", told, now)
+        text = beginning("; ".join(problems), _MAX_MESSAGE)
+        conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", text, now)
     else:
         conditions = with_condition(status.conditions, processing, ACCEPTED, "True", "Accepted", "", now)
     complete: Literal["True", "False"] = "True" if state is StarState.SUCCEEDED else "False"
@@ -88,11 +88,11 @@ def summarise(
 
 
 def _bounded(steps: Sequence[StepStatus]) -> list[StepStatus]:
-    """The steps with messages that are short enough together; the end of each says most."""
-    told = [step for step in steps if step.message]
-    if sum(size(step.message or "") for step in told) <= _MAX_MESSAGES:
+    """The steps, with messages cut to their end so that all fit together."""
+    with_message = [step for step in steps if step.message]
+    if sum(size(step.message or "") for step in with_message) <= _MAX_MESSAGES:
         return list(steps)
-    share = _MAX_MESSAGES // len(told)
+    share = _MAX_MESSAGES // len(with_message)
     return [
         step.model_copy(update={"message": ending(step.message, share)}) if step.message else step for step in steps
     ]
@@ -125,8 +125,8 @@ def _explain(
             if late:
                 return DEADLINE_EXCEEDED, late[0].message or ""
             failed = [step for step in steps if step.state is StepState.FAILED]
-            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
-            return "StepFailed", beginning("; ".join(told), _MAX_MESSAGE)
+            texts = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
+            return "StepFailed", beginning("; ".join(texts), _MAX_MESSAGE)
         case StarState.CANCELLED:
             return CANCELLED
         case StarState.SUSPENDED:
@@ -137,5 +137,5 @@ def _explain(
             if waiting is not None:
                 return waiting
             held = [step for step in steps if step.reason and not step.state.final]
-            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
-            return "Progressing", beginning("; ".join(told), _MAX_MESSAGE)
+            texts = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
+            return "Progressing", beginning("; ".join(texts), _MAX_MESSAGE)
