@@ -124,12 +124,12 @@ class OneOperator:
 
 
 def gone(world: FakeCluster, star: str) -> bool:
-    """The star was let go."""
+    """The star was deleted."""
     return star not in world.all(PROCESSING) and not world.all(JOB)
 
 
 def at_rest(world: FakeCluster, star: str) -> bool:
-    """The star is finished and its Jobs are let go."""
+    """The star is at rest and its Jobs are deleted."""
     stored = world.all(PROCESSING).get(star)
     if stored is None:
         return True

@@ -297,7 +297,7 @@ class World:
                 case LimitPod(pod, seconds):
                     self.jobs[pod.removesuffix("-pod")].limit(seconds)
                 case ReleaseJob(one):
-                    assert self.jobs[one.job].ended, "a Job that still runs was let go"
+                    assert self.jobs[one.job].ended, "a Job that still runs was released"
                     self.jobs[one.job].released = True
         if crash_after is None or crash_after > len(decision.actions):
             self.status = decision.status

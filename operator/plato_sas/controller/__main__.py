@@ -84,7 +84,7 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
     # Until kopf has started it handles signals itself: then the end was requested.
     if await _first(watches, operator.run(), signalled()) and started.is_set() and not stop.is_set():
         # kopf has logged the cause and raises nothing. A new process lists everything again.
-        raise WatchesEnded("the watches have ended although nobody asked for it: this process ends")
+        raise WatchesEnded("the watches ended unexpectedly: this process exits")
 
 
 async def _first(*works: Coroutine[Any, Any, Any]) -> bool:

@@ -46,7 +46,7 @@ class Settings:
         """Raises SettingInvalid if the products volume is needed but not mounted."""
         if (self.keep_logs or self.archive) and not self.products.is_dir():
             raise SettingInvalid(
-                f"{_PREFIX}PRODUCTS: {str(self.products)!r} is no folder; mount the products volume there, or set "
+                f"{_PREFIX}PRODUCTS: {str(self.products)!r} is not a folder; mount the products volume there, or set "
                 f"{_PREFIX}KEEP_LOGS and {_PREFIX}ARCHIVE to false"
             )
 
@@ -137,7 +137,7 @@ class _Reader:
     def folder(self, key: str, default: Path) -> Path:
         path = Path(self.text(key, str(default)))
         if not path.is_absolute():
-            raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is no absolute path")
+            raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is not an absolute path")
         return path
 
     def integer(self, key: str, default: int, minimum: int, maximum: int | None = None) -> int:

@@ -197,5 +197,5 @@ def _timed_out(pod: Document, step: str | None, container: str) -> Failure:
     if step is None:
         text = f"container {container} did not end within the pod's limit of {limit} s"
         return Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", text)
-    text = f"step {step} ran longer than it may and was stopped (its pod {limit} s after its start)"
+    text = f"step {step} exceeded its timeout and was stopped (its pod {limit} s after its start)"
     return Failure(FailureClass.SCIENCE, TIMED_OUT, text, step)

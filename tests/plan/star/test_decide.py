@@ -61,7 +61,7 @@ def test_facts_and_digests_reach_the_status() -> None:
     assert (world.step("a").exit_code, world.step("a").attempt) == (0, 1)
 
 
-def test_a_finished_job_is_let_go_only_after_its_outcome_is_in_the_status() -> None:
+def test_a_finished_job_is_released_only_after_its_outcome_is_in_the_status() -> None:
     world = per_step(graph({"a": []}))
     world.decide()
     world.finish("a")
@@ -145,7 +145,7 @@ def test_a_failed_module_stops_what_hangs_on_it_and_nothing_else() -> None:
     assert world.step("a").exit_code == 3
     assert world.step("a").message == "DP1_LC_MERGED: no TIME column"
     assert (world.step("b").reason, world.step("c").reason) == ("UpstreamFailed", "UpstreamFailed")
-    assert world.step("b").message == "step a did not end well"
+    assert world.step("b").message == "step a did not succeed"
     assert (world.state, world.status.step, world.status.progress) == (StarState.FAILED, "a", "5/5")
     status, reason, message = world.condition("Complete")
     assert (status, reason) == ("False", "StepFailed")

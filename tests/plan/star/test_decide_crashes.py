@@ -34,7 +34,7 @@ def test_a_crash_between_two_creations_starts_only_the_other() -> None:
     assert world.created == ["a/1", "b/1", "c/1"]
 
 
-def test_a_crash_before_a_job_is_let_go_lets_it_go_later() -> None:
+def test_a_crash_before_a_job_is_released_releases_it_later() -> None:
     world = per_step(graph({"a": []}))
     world.decide()
     world.finish("a")

@@ -226,7 +226,7 @@ def test_no_trouble_changes_how_a_star_ends(mode: str, case: Case, data: st.Data
 @MODES
 @QUICK
 @given(cases(), st.data())
-def test_finished_jobs_may_go_as_soon_as_they_are_let_go(mode: str, case: Case, data: st.DataObject) -> None:
+def test_finished_jobs_may_be_deleted_as_soon_as_they_are_released(mode: str, case: Case, data: st.DataObject) -> None:
     world = case.world(mode)
     for _ in range(ROUNDS):
         decision = world.decide()
@@ -252,7 +252,7 @@ def test_both_modes_publish_the_same(case: Case) -> None:
 def test_deciding_again_changes_nothing(mode: str, case: Case, data: st.DataObject) -> None:
     world = case.world(mode)
     for _ in range(ROUNDS):
-        for _ in range(3):  # the first sees what has happened, the second lets go what the first has told
+        for _ in range(3):  # the first sees what has happened, the second releases what the first has reported
             world.decide()
             world.jobs = {name: job for name, job in world.jobs.items() if not job.released}
         told = world.status

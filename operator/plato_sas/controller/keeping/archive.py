@@ -88,7 +88,7 @@ class Archive:
 def _open(name: str, folder: int) -> tuple[int, bool]:
     """A descriptor for appending, and whether the file is new."""
     if "/" in name or "\0" in name or name.startswith("."):
-        raise ValueError(f"{name!r} is no name of a file")
+        raise ValueError(f"{name!r} is not the name of a file")
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         return os.open(name, flags, dir_fd=folder), False

@@ -111,7 +111,7 @@ class Retention:
                 logger.warning("Star cannot be archived and deleted", extra=fields, exc_info=surprise)
         else:
             self._failures = 0
-            logger.info("Star archived, its time being over", extra=fields)
+            logger.info("Star archived and deleted", extra=fields)
 
     def _ttl(self, processing: StarProcessing) -> int:
         return seconds(processing.spec.ttl) if processing.spec.ttl is not None else self._star_ttl

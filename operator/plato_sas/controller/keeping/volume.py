@@ -17,7 +17,7 @@ def open_folder(root: Path, *parts: str) -> Iterator[int]:
     """
     for part in parts:
         if part in ("", ".", "..") or "/" in part or "\0" in part:
-            raise ValueError(f"{part!r} is no name of a folder")
+            raise ValueError(f"{part!r} is not the name of a folder")
     descriptor = os.open(root, _FLAGS)
     try:
         for part in parts:

@@ -52,7 +52,7 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
     if new.state is StarState.REJECTED:
         yield Note("Warning", "Rejected", condition.message if (condition := _condition(new, ACCEPTED)) else "")
     elif new.state in (StarState.CANCELLED, StarState.SUSPENDED):
-        yield Note("Normal", new.state.value, "spec.desiredState asks for it")
+        yield Note("Normal", new.state.value, "requested by spec.desiredState")
 
 
 def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Iterator[Note]:

@@ -81,7 +81,7 @@ class Lease:
                     return
                 if holder != reported:
                     logger.warning(
-                        "Another operator serves this namespace: waiting until its Lease ends",
+                        "Another operator serves this namespace: waiting for its Lease to expire",
                         extra={"lease": self._name, "holder": holder, "identity": self._identity},
                     )
                     reported = holder
@@ -146,7 +146,7 @@ class Lease:
         try:
             created = await self._client.create(LEASE, body)
         except AlreadyExists:
-            return "another that was quicker"
+            return "another, which was quicker"
         self._ours(created, started)
         return None
 
@@ -165,7 +165,7 @@ class Lease:
             return "nobody, since it was deleted just now"
         except ApiError as error:
             if error.status == 409:
-                return "another that was quicker"
+                return "another, which was quicker"
             raise
         self._ours(taken, started)
         return None

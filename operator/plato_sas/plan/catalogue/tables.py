@@ -69,7 +69,7 @@ def _repeated(where: str, names: list[str]) -> list[str]:
         other = seen.setdefault(name.lower(), name)
         if other is not name or names.count(name) > 1:
             same = f"{other!r}" if other != name else "a column that is added to the table"
-            problems.append(f"{where}[{name}].name: is the same as {same} (capitals do not count)")
+            problems.append(f"{where}[{name}].name: is the same as {same} (case is ignored)")
     return list(dict.fromkeys(problems))
 
 
@@ -87,7 +87,7 @@ def _fact_problems(where: str, column: CatalogueColumn, step: GraphStep) -> list
         known = ", ".join(one.name for one in step.module.facts) or "none"
         return [f"{where}.fact: module {step.module_name!r} declares no fact {column.fact!r} (facts: {known})"]
     if fact.unit is not None and column.unit is not None and fact.unit != column.unit:
-        return [f"{where}.unit: {column.unit!r}, but module {step.module_name!r} gives the fact in {fact.unit!r}"]
+        return [f"{where}.unit: {column.unit!r}, but module {step.module_name!r} reports the fact in {fact.unit!r}"]
     return []
 
 

@@ -63,7 +63,7 @@ class Observed:
     start_seconds: int = START_SECONDS
 
 
-_NO_SLOT = ("WaitingForSlot", "as many stars as allowed are running")
+_NO_SLOT = ("WaitingForSlot", "the limit of running stars is reached")
 
 
 @dataclass(frozen=True)

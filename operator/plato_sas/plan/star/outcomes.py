@@ -183,7 +183,7 @@ class Outcome:
         first = step.name == next(iter(self._attempt.numbers))
         failure = self._attempt.failure
         if failure is None and first:
-            failure = Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", "publish did not say what became of it")
+            failure = Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", "publish did not report its outcome")
         if self._ledger.steps[step.name].state is not StepState.PUBLISHING or not sound(self._ledger, step):
             self._take_back(step)
         elif failure is not None:
@@ -204,7 +204,7 @@ class Outcome:
         assert failure is not None
         upstream = [self._ledger.steps[name].state for name in step.upstream]
         if StepState.PUBLISHING in upstream:
-            update = {"reason": AWAITING_PUBLICATION, "message": "what it was made from is being published"}
+            update = {"reason": AWAITING_PUBLICATION, "message": "its inputs are being published"}
             self._ledger.steps[step.name] = self._begun(step).model_copy(update=update)
         elif not all(state.final for state in upstream):
             # Stage-in refused it before its upstream steps ran, so it may yet be skipped.
@@ -225,7 +225,7 @@ class Outcome:
         allowed = seconds(step.module.timeout)
         if seconds_between(times.started_at, times.finished_at) >= allowed - _ROUNDING_SECONDS:
             return failure
-        message = f"its pod's time was up before the step had run for {step.module.timeout}"
+        message = f"its pod reached its deadline before the step had run for {step.module.timeout}"
         return Failure(FailureClass.INFRASTRUCTURE, "PodDeadlineExceeded", message, step.name)
 
     def _take_back(self, step: GraphStep) -> None:

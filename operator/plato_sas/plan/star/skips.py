@@ -35,7 +35,7 @@ def reason_to_skip(step: GraphStep, ledger: Ledger) -> tuple[str, str] | None:
         failed = upstream.state in (StepState.FAILED, StepState.CANCELLED)
         if failed or upstream.reason == UPSTREAM_FAILED:
             # Even an optional input is not left out if its producer failed: the result would silently differ.
-            return UPSTREAM_FAILED, f"step {name} did not end well"
+            return UPSTREAM_FAILED, f"step {name} did not succeed"
     if step.when is not None and step.when.steps <= final:
         value = step.when.evaluate(ledger.facts)
         if value is None:
