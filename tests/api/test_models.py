@@ -181,11 +181,12 @@ def test_final_states() -> None:
     under_way = {StepState.PENDING, StepState.RUNNING, StepState.PUBLISHING}
     assert {state for state in StepState if not state.final} == under_way
     assert {state for state in StepState if state.published} == {StepState.SUCCEEDED, StepState.REUSED}
-    assert {state for state in StarState if not state.finished} == {
+    assert {state for state in StarState if not state.at_rest} == {
         StarState.PENDING,
         StarState.RUNNING,
         StarState.SUSPENDED,
     }
+    assert {state for state in StarState if state.at_rest and not state.final} == {StarState.REJECTED}
 
 
 @pytest.mark.parametrize("wish", [{}, {"failed": True}, {"from": ["a", "b"]}])

@@ -40,7 +40,7 @@ def test_a_variable_that_is_needed_is_named(name: str) -> None:
         ("PLATO_SAS_LOG_MAX_BYTES", "100", "100 is less than 4096"),
         ("PLATO_SAS_KEEP_LOGS", "yes", "'yes' is neither true nor false"),
         ("PLATO_SAS_ARCHIVE", "", "'' is neither true nor false"),
-        ("PLATO_SAS_PRODUCTS", "products", "'products' is no absolute path"),
+        ("PLATO_SAS_PRODUCTS", "products", "'products' is not an absolute path"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(name: str, value: str, told: str) -> None:
@@ -80,7 +80,7 @@ def test_the_products_volume_is_looked_for_where_it_is_needed(
     Settings.from_environment(variables | {"PLATO_SAS_PRODUCTS": str(tmp_path)}).check_volume()
     absent = Settings.from_environment(variables | {"PLATO_SAS_PRODUCTS": str(tmp_path / "absent")})
     if needed:
-        with pytest.raises(SettingInvalid, match=r"^PLATO_SAS_PRODUCTS: '.*absent' is no folder; mount"):
+        with pytest.raises(SettingInvalid, match=r"^PLATO_SAS_PRODUCTS: '.*absent' is not a folder; mount"):
             absent.check_volume()
     else:
         absent.check_volume()

@@ -10,7 +10,7 @@ from plato_sas import controller
 from plato_sas.api import Document
 from plato_sas.controller.kube import resources
 from plato_sas.controller.kube.lease import LEASE
-from plato_sas.controller.kube.resources import CATALOGUE, WATCHED, Kind
+from plato_sas.controller.kube.resources import CATALOGUE, PROCESSING, WATCHED, Kind
 
 Permission = tuple[str, str, str]  # API group, resource, verb
 
@@ -19,6 +19,8 @@ KINDS = {name: value for name, value in {**vars(resources), "LEASE": LEASE}.item
 _VERBS = {"list": "list", "get": "get", "create": "create", "patch": "patch", "delete": "delete", "stream": "get"}
 _SUBRESOURCE = {"patch": 3, "stream": 2}  # which argument it is
 _CLIENTS = {"_client", "client"}
+# A loop's variable goes through all that is watched; statuses are those of stars and catalogues.
+_VARIABLES = {"kind": WATCHED, "owner": (PROCESSING, CATALOGUE)}
 
 
 def permission(kind: Kind, verb: str, subresource: str | None = None) -> Permission:
@@ -40,8 +42,7 @@ def requests(source: Path) -> set[Permission]:
         place = _SUBRESOURCE.get(node.func.attr, len(node.args))
         given = [*node.args[place : place + 1], *(one.value for one in node.keywords if one.arg == "subresource")]
         subresources = [str(value.value) for value in given if isinstance(value, ast.Constant)]
-        # A loop's variable `kind` goes through all that is watched.
-        kinds = WATCHED if kind.id == "kind" else (KINDS[kind.id],)
+        kinds = _VARIABLES.get(kind.id) or (KINDS[kind.id],)
         found |= {permission(one, _VERBS[node.func.attr], *subresources) for one in kinds}
     return found
 

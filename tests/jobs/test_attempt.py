@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from plato_sas.jobs.attempt import AttemptState, StepTimes, attempt, finished, settled
+from plato_sas.jobs.attempt import AttemptState, StepTimes, attempt, job_finished, pods_up_to_date
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import STEPS_ANNOTATION
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 from plato_sas.stager.messages import Problem, Published, PublishedStep, StagedIn, Withheld
 from tests.support.pods import (
     JOB,
@@ -43,14 +43,14 @@ def test_a_pod_that_stages_in() -> None:
 
 def test_the_step_that_runs_is_the_first_that_has_not_ended() -> None:
     seen = attempt(job(), [pod(ended("stage-in", 0, STAGED), running("step-a"), phase="Pending")])
-    assert (seen.current, seen.ended) == ("a", frozenset())
+    assert (seen.current, seen.completed) == ("a", frozenset())
     assert seen.begun == {"a": StepTimes(NOW)}
     assert seen.inputs == {"DP1_LC_MERGED": "1" * 64}, "known while the Job runs"
 
 
 def test_between_two_steps_the_next_is_the_current_one() -> None:
     seen = attempt(job(), [pod(ended("stage-in", 0, STAGED), ended("step-a"), phase="Pending")])
-    assert (seen.current, seen.ended) == ("b", {"a"})
+    assert (seen.current, seen.completed) == ("b", {"a"})
     assert seen.begun == {"a": StepTimes(NOW, LATER)}
 
 
@@ -58,12 +58,12 @@ def test_while_publish_runs_there_is_no_current_step() -> None:
     seen = attempt(
         job(), [pod(ended("stage-in"), ended("step-a"), ended("step-b"), running("publish"), phase="Running")]
     )
-    assert (seen.active, seen.current, seen.ended) == (True, None, {"a", "b"})
+    assert (seen.active, seen.current, seen.completed) == (True, None, {"a", "b"})
 
 
 def test_a_step_that_has_failed_has_not_ended_well() -> None:
     seen = attempt(job(), [pod(ended("stage-in"), ended("step-a", 2), phase="Pending")])
-    assert (seen.state, seen.current, seen.ended) == (AttemptState.ACTIVE, "a", frozenset())
+    assert (seen.state, seen.current, seen.completed) == (AttemptState.ACTIVE, "a", frozenset())
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_published_attempt() -> None:
     seen = attempt(job("Complete"), [DONE])
     assert (seen.state, seen.failure) == (AttemptState.SUCCEEDED, None)
     assert seen.published == REPORT
-    assert seen.told == {"a", "b"}
+    assert seen.reported == {"a", "b"}
     assert seen.inputs == {"DP1_LC_MERGED": "1" * 64}
     assert (seen.started_at, seen.finished_at) == (NOW, LATER)
 
@@ -130,14 +130,14 @@ def test_a_report_of_a_part_is_no_failure_of_the_attempt() -> None:
 def test_reused_steps_are_no_failure_of_the_attempt() -> None:
     report = StagedIn({"DP1_LC_MERGED": "1" * 64}, {"b": PublishedStep("3" * 64)}).to_json()
     seen = attempt(job("Failed"), [pod(ended("stage-in", 1, report))])
-    assert (seen.failure, seen.reused, seen.told) == (None, {"b": PublishedStep("3" * 64)}, {"b"})
+    assert (seen.failure, seen.reused, seen.reported) == (None, {"b": PublishedStep("3" * 64)}, {"b"})
     assert seen.inputs == {"DP1_LC_MERGED": "1" * 64}
 
 
 def test_a_report_about_steps_of_another_job_says_nothing() -> None:
     report = StagedIn({}, {"zz": PublishedStep("3" * 64)}).to_json()
     seen = attempt(job("Failed"), [pod(ended("stage-in", 1, report))])
-    assert seen.told == frozenset()
+    assert seen.reported == frozenset()
     assert seen.failure is not None
     assert seen.failure.reason == "StagerFailed"
 
@@ -210,18 +210,18 @@ def test_the_newest_pod_tells_why_a_job_failed(pods: tuple[Document, ...]) -> No
 def test_pods_that_are_older_than_their_job_do_not_agree_with_it(
     condition: str | None, pods: list[Document], agrees: bool
 ) -> None:
-    assert settled(job(condition), pods) is agrees
+    assert pods_up_to_date(job(condition), pods) is agrees
 
 
 def test_of_two_pods_of_one_second_the_one_that_runs_is_the_newer() -> None:
     replacing = pod(phase="Pending", created=LATER)
-    assert not settled(job("Failed"), [BAD_DATA, replacing])
-    assert not settled(job("Failed"), [replacing, BAD_DATA])
+    assert not pods_up_to_date(job("Failed"), [BAD_DATA, replacing])
+    assert not pods_up_to_date(job("Failed"), [replacing, BAD_DATA])
 
 
 def test_finished_and_terminal() -> None:
-    assert [finished(job(c)) for c in (None, "Complete", "Failed")] == [False, True, True]
-    assert not finished(job() | {"status": {"conditions": [{"type": "Failed", "status": "False"}]}})
-    assert not finished(job() | {"status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}})
+    assert [job_finished(job(c)) for c in (None, "Complete", "Failed")] == [False, True, True]
+    assert not job_finished(job() | {"status": {"conditions": [{"type": "Failed", "status": "False"}]}})
+    assert not job_finished(job() | {"status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}})
     phases: list[Any] = ["Pending", "Running", "Succeeded", "Failed"]
-    assert [terminal(pod(phase=phase)) for phase in phases] == [False, False, True, True]
+    assert [pod_finished(pod(phase=phase)) for phase in phases] == [False, False, True, True]

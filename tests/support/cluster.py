@@ -11,7 +11,7 @@ from typing import Any
 from plato_sas.api import Document, ScienceModuleSpec, StarPipelineSpec
 from plato_sas.controller.kube.client import AlreadyExists, ApiError, NotFound
 from plato_sas.controller.kube.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, REVISION, Kind
-from plato_sas.jobs.attempt import finished
+from plato_sas.jobs.attempt import job_finished
 from tests.support.kubelet import Kubelet
 
 Names = list[str]  # within FakeCluster `list` is a method
@@ -162,7 +162,7 @@ class FakeCluster:
         self.put(JOB, document | {"status": status if failed else status | {"completionTime": at}})
 
     def active_jobs(self) -> Names:
-        return [name for name, job in self.all(JOB).items() if not finished(job)]
+        return [name for name, job in self.all(JOB).items() if not job_finished(job)]
 
     def published(self) -> Counter[tuple[str, int, str]]:
         """How often each step's products were published, by star (uid), rerun and step."""

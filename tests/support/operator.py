@@ -14,8 +14,8 @@ from plato_sas.controller.stars.actuator import Actuator
 from plato_sas.controller.stars.reconcile import Reconciler
 from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.view import View
-from plato_sas.jobs.attempt import finished
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.attempt import job_finished
+from plato_sas.jobs.pods import pod_finished
 from plato_sas.jobs.stage import Site
 from tests.support.cluster import FakeCluster, Killed
 from tests.support.samples import dag
@@ -41,7 +41,7 @@ class FakeLogKeeper:
     def request(
         self, processing_name: str, folder: PurePosixPath, job: dict[str, Any], pods: list[dict[str, Any]]
     ) -> None:
-        assert finished(job) or any(map(terminal, pods)), "the log of a Job that still runs"
+        assert job_finished(job) or any(map(pod_finished, pods)), "the log of a Job that still runs"
         if not self.kept(job):
             self._wanted.setdefault(job["metadata"]["name"], (processing_name, pods))
 
@@ -106,7 +106,7 @@ class OneOperator:
         cluster.watchers = [self.hear]
 
     def hear(self, kind: Kind, event: str, item: dict[str, Any]) -> None:
-        if kind is JOB and event == "DELETED" and finished(item):
+        if kind is JOB and event == "DELETED" and job_finished(item):
             name = item["metadata"]["name"]
             assert name in self.files, f"{name} went before its log was kept"
         if kind in WATCHED:
@@ -129,14 +129,14 @@ def gone(world: FakeCluster, star: str) -> bool:
 
 
 def at_rest(world: FakeCluster, star: str) -> bool:
-    """The star is finished and its Jobs are let go."""
+    """The star is at rest and its Jobs are deleted."""
     stored = world.all(PROCESSING).get(star)
     if stored is None:
         return True
     uid = stored["metadata"]["uid"]
     jobs = [one for one in world.all(JOB).values() if one["metadata"]["ownerReferences"][0]["uid"] == uid]
     state = stored.get("status", {}).get("state", "Pending")
-    return not jobs and StarState(state).finished
+    return not jobs and StarState(state).at_rest
 
 
 async def drive(

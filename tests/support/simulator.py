@@ -296,7 +296,7 @@ class World:
                 case LimitPod(pod, seconds):
                     self.jobs[pod.removesuffix("-pod")].limit(seconds)
                 case ReleaseJob(one):
-                    assert self.jobs[one.job].ended, "a Job that still runs was let go"
+                    assert self.jobs[one.job].ended, "a Job that still runs was released"
                     self.jobs[one.job].released = True
         if crash_after is None or crash_after > len(decision.actions):
             self.status = decision.status
@@ -362,7 +362,7 @@ class World:
         for _ in range(rounds):
             before = self.status
             decision = self.decide()
-            if self.status.state.finished and not self.active():
+            if self.status.state.at_rest and not self.active():
                 return self
             if able := [job for job in self.active() if not job.stuck]:
                 able[0].go_on()

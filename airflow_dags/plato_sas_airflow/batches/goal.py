@@ -11,7 +11,7 @@ from plato_sas_airflow.kube.resource import Resource
 from plato_sas_airflow.kube.status import final_state, step_state
 
 _GONE = "Deleted"
-_FINAL = frozenset(state.value for state in StarState if state.finished)
+_FINAL = frozenset(state.value for state in StarState if state.at_rest)
 
 
 @dataclass(frozen=True)

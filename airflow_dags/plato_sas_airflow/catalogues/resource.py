@@ -116,7 +116,7 @@ def final_state(resource: Resource) -> CatalogueState | None:
         return None
     if state is CatalogueState.REJECTED:
         return state
-    return state if state.ended and is_taken_up(resource) else None
+    return state if state.final and is_taken_up(resource) else None
 
 
 def summary(resource: Resource) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from plato_sas_airflow.kube.watching import Log, Observer, Watcher, until_first
 class CatalogueObserver(Observer):
     """What a watch shows of one catalogue.
 
-    `end`: what a task returns for it, once it has ended; its `state` may also be `Deleted`. A catalogue that is `Rejected`
-    has not ended: it is made as soon as somebody mends its pipeline. `rejected` is what a task returns for it meanwhile.
+    `end`: what a task returns for it, once it has ended; its `state` may also be `Deleted`. A catalogue that is
+    `Rejected` has not ended: it is made as soon as somebody mends its pipeline. `rejected`: what a task returns for it
+    meanwhile.
     """
 
     def __init__(self, catalogue: CatalogueRef, log: Log) -> None:

@@ -16,7 +16,7 @@ def final_state(resource: Resource) -> StarState | None:
         state = StarState((resource.get("status") or {}).get("state", ""))
     except ValueError:  # none yet, or one that a newer operator writes
         return None
-    if state.ended and is_taken_up(resource):
+    if state.final and is_taken_up(resource):
         return state
     if state is StarState.REJECTED or condition(resource, "Accepted").get("status") == "False":
         return StarState.REJECTED

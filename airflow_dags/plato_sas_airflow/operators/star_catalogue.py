@@ -140,7 +140,7 @@ class StarCatalogueOperator(CampaignTask):
             )
             made = asyncio.run(self._apply(wanted))
             catalogue, state = CatalogueRef.of(made), final_state(made)
-            if state is not None and state.ended:
+            if state is not None and state.final:
                 return self._conclude(context, summary(made))
             if not self.deferrable:
                 end = asyncio.run(self._wait(catalogue, deadline, rejected_seconds))

@@ -45,8 +45,8 @@ class CatalogueState(StrEnum):
     REJECTED = "Rejected"
 
     @property
-    def ended(self) -> bool:
-        """Nothing will happen any more unless somebody asks for a rerun."""
+    def final(self) -> bool:
+        """As of a star: it stays until the spec asks for a rerun."""
         return self in (CatalogueState.SUCCEEDED, CatalogueState.FAILED)
 
 

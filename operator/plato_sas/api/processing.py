@@ -48,14 +48,14 @@ class StarState(StrEnum):
     REJECTED = "Rejected"
 
     @property
-    def finished(self) -> bool:
-        """Nothing will happen any more unless somebody changes the spec (or what was wrong with it)."""
-        return self.ended or self is StarState.REJECTED
+    def final(self) -> bool:
+        """Of a state: it stays until the spec asks for a rerun. Jobs, pods and containers are *finished* instead."""
+        return self in (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED)
 
     @property
-    def ended(self) -> bool:
-        """It was accepted, and has come to its end."""
-        return self in (StarState.SUCCEEDED, StarState.FAILED, StarState.CANCELLED)
+    def at_rest(self) -> bool:
+        """Final, or Rejected, which lasts only until the spec or the pipeline is corrected."""
+        return self.final or self is StarState.REJECTED
 
 
 class StepState(StrEnum):
@@ -72,6 +72,7 @@ class StepState(StrEnum):
 
     @property
     def final(self) -> bool:
+        """As of a star: it stays until the spec asks for a rerun."""
         return self not in (StepState.PENDING, StepState.RUNNING, StepState.PUBLISHING)
 
     @property

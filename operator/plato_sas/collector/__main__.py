@@ -10,7 +10,7 @@ from plato_sas.collector.order import CAMPAIGN_MOUNT, CATALOGUES, CATALOGUES_MOU
 from plato_sas.stager.roots import PRODUCTS_MOUNT, TERMINATION_LOG
 
 _FAILED = 2
-_TEMPORARY = 75  # the volume is at fault: another try may do better
+_TEMPORARY = 75  # the volume is at fault: a retry may help
 
 
 def main() -> int:
@@ -24,21 +24,21 @@ def main() -> int:
     action = parser.parse_args().action
     text = os.environ.get(ORDER_VARIABLE)
     if text is None:
-        return _told(f"the environment variable {ORDER_VARIABLE} is not set", _FAILED)
+        return _failed(f"the environment variable {ORDER_VARIABLE} is not set", _FAILED)
     os.umask(0o022)
     order = CatalogueOrder.from_json(text)
     base = os.environ.get("SAS_ROOT", "")
     try:
         return _prepare(order, base) if action == "prepare" else _collect(order, base)
     except OSError as error:
-        return _told(str(error), _TEMPORARY)
+        return _failed(str(error), _TEMPORARY)
 
 
 def _prepare(order: CatalogueOrder, base: str) -> int:
-    """The main container's mounts are folders below the volume's root, which the kubelet would make as root's."""
+    """Create the folder that the main container mounts; the kubelet would create it with root as its owner."""
     campaign = Path(base + PRODUCTS_MOUNT) / order.campaign
     if not campaign.is_dir():
-        return _told(f"campaign {order.campaign!r} has no folder in the product tree", _FAILED)
+        return _failed(f"campaign {order.campaign!r} has no folder in the product tree", _FAILED)
     (campaign / CATALOGUES).mkdir(exist_ok=True)
     return 0
 
@@ -54,12 +54,12 @@ def _collect(order: CatalogueOrder, base: str) -> int:
     try:
         report = collect(order, Roots(Path(base + CAMPAIGN_MOUNT), Path(base + CATALOGUES_MOUNT)), say)
     except CollectionFailed as error:
-        return _told(str(error), _FAILED)
+        return _failed(str(error), _FAILED)
     Path(base + TERMINATION_LOG).write_text(report.to_json())
     return 0
 
 
-def _told(problem: str, code: int) -> int:
+def _failed(problem: str, code: int) -> int:
     print(f"catalogue: error: {' '.join(problem.split())}", file=sys.stderr, flush=True)
     return code
 

@@ -1,4 +1,4 @@
-"""A campaign's products become a catalogue: read, written into an attempt's folder, put into place in one instant."""
+"""Make a catalogue of a campaign's products: read, write into an attempt's folder, put it into place atomically."""
 
 import json
 import shutil
@@ -31,33 +31,33 @@ PROBLEMS = "problems.txt"
 
 _SAID_EVERY = 5.0  # seconds
 _PROBLEMS_SAID = 20
-_MAKERS_TOLD = 32  # of a step: further versions of its module are summed up
+_MAKERS_TOLD = 32  # per step: further versions of its module are summed up
 
 
 class CollectionFailed(Exception):
-    """There is nothing to make a catalogue of; the message says why, in one line."""
+    """No catalogue can be made; the message says why, in one line."""
 
 
 class Roots(NamedTuple):
-    """The campaign's folder in the product tree, to read, and the one for its catalogues, to write."""
+    """The campaign's folder in the product tree (read), and the folder for its catalogues (written)."""
 
     campaign: Path
     catalogues: Path
 
 
 def attempts_folder(catalogues: Path, order: CatalogueOrder) -> Path:
-    """Where a catalogue's unfinished attempts are."""
+    """The folder of a catalogue's unfinished attempts."""
     return catalogues / ATTEMPTS / order.name
 
 
 def collect(order: CatalogueOrder, roots: Roots, say: Callable[[str], None]) -> CatalogueReport:
-    """Make and publish the catalogue. `say` receives progress and problems, a line at a time.
+    """Make and publish the catalogue. `say` receives progress and problems, one line at a time.
 
-    Raises CollectionFailed, or OSError where a volume is at fault.
+    Raises CollectionFailed, or OSError if a volume is at fault.
     """
     attempts = attempts_folder(roots.catalogues, order)
     attempt = attempts / order.attempt
-    remove(attempts)  # what earlier attempts left; one that still runs, out of sight, loses its folder
+    remove(attempts)  # left by earlier attempts; one that still runs unseen loses its folder
     attempt.mkdir(parents=True)
     try:
         report = _Collection(order, roots, attempt, say).run()
@@ -165,7 +165,7 @@ class _Collection:
         }
 
     def _modules(self, number: int) -> dict[str, dict[str, int]]:
-        """By step, how many stars each module's version and image has made."""
+        """By step, the number of stars for each version and image of the module."""
         found: dict[str, dict[str, int]] = {}
         for (table, (step, module, version, digest)), count in self._makers.most_common():
             if table != number:
@@ -178,10 +178,10 @@ class _Collection:
     def _document(self, report: CatalogueReport, created: str) -> Mapping[str, Any]:
         order = json.loads(self._order.to_json())
         tables = []
-        for number, (table, told) in enumerate(zip(order["tables"], report.tables, strict=True)):
-            files = {kind: {"path": f"{told.name}.{kind}", "sha256": told.sha256[i]} for i, kind in enumerate(FORMATS)}
+        for number, (table, made) in enumerate(zip(order["tables"], report.tables, strict=True)):
+            files = {kind: {"path": f"{made.name}.{kind}", "sha256": made.sha256[i]} for i, kind in enumerate(FORMATS)}
             tables.append({
-                **table, "rows": told.rows, "leftOut": told.left_out, "modules": self._modules(number), "files": files,
+                **table, "rows": made.rows, "leftOut": made.left_out, "modules": self._modules(number), "files": files,
             })  # fmt: skip
         return {
             "schema": SCHEMA,
@@ -195,7 +195,7 @@ class _Collection:
 
 
 class _Progress:
-    """Tells every few seconds how far it is, how fast, and how long the rest takes at this rate."""
+    """Reports progress, rate and remaining time every few seconds."""
 
     def __init__(self, what: str, total: int, say: Callable[[str], None], things: str = "stars") -> None:
         self._what, self._total, self._say, self._things = what, total, say, things

@@ -1,4 +1,4 @@
-"""A table's two files: FITS and ECSV, written from packed rows block by block, so that memory stays bounded."""
+"""Write a table as FITS and as ECSV, from packed rows block by block, so that memory stays bounded."""
 
 import csv
 import hashlib
@@ -21,7 +21,7 @@ Meta = Mapping[str, Any]
 
 _BLOCK = 4096  # rows
 _READ = 1 << 20
-# Of the table's meta data, what FITS has a keyword for; the rest goes into comments.
+# Metadata with a FITS keyword; the rest becomes comments.
 _KEYWORDS = {
     "catalogue": "CATALOG", "campaign": "CAMPAIGN", "pipeline": "PIPELINE", "revision": "REVISION",
     "attempt": "ATTEMPT", "created": "DATE", "stars": "STARS", "leftOut": "LEFTOUT",
@@ -30,7 +30,7 @@ _ECSV_TYPES = {"boolean": "bool", "integer": "int64", "number": "float64", "stri
 
 
 class Spool(NamedTuple):
-    """The packed rows of a table, in a file of their own."""
+    """The packed rows of a table, in a temporary file."""
 
     layout: Layout
     path: Path
@@ -46,7 +46,7 @@ class Spool(NamedTuple):
 
 
 def write_fits(spool: Spool, meta: Meta, path: Path) -> None:
-    """One binary table behind an empty primary HDU. Raises OSError."""
+    """Write one binary table after an empty primary HDU. Raises OSError."""
     header = _fits_header(spool, meta)
     with fits.StreamingHDU(path, header) as stream:
         for block in spool.blocks():
@@ -64,7 +64,7 @@ def _fits_header(spool: Spool, meta: Meta) -> fits.Header:
         if field.description:
             header.set(f"TCOMM{number}", _ascii(field.description), after=f"TFORM{number}")
     for key, keyword in _KEYWORDS.items():
-        header[keyword] = meta[key].removesuffix("Z") if keyword == "DATE" else meta[key]  # FITS has UTC without a word
+        header[keyword] = meta[key].removesuffix("Z") if keyword == "DATE" else meta[key]  # FITS times are UTC
     if spool.layout.table.description:
         header["COMMENT"] = _ascii(spool.layout.table.description)
     for step, makers in meta["modules"].items():
@@ -77,12 +77,12 @@ def _fits_header(spool: Spool, meta: Meta) -> fits.Header:
 
 
 def _ascii(text: str) -> str:
-    """As FITS can hold it."""
+    """The text as FITS can hold it."""
     return "".join(one if one.isascii() and one.isprintable() else "?" for one in text)
 
 
 def write_ecsv(spool: Spool, meta: Meta, path: Path, said: Callable[[int], None]) -> None:
-    """Enhanced character-separated values (astropy's APE 6); `said` hears how many rows are written. Raises OSError."""
+    """Write enhanced character-separated values (astropy's APE 6); `said` gets the rows so far. Raises OSError."""
     with path.open("x", encoding="utf-8", newline="") as file:
         file.write(_ecsv_header(spool.layout, meta))
         writer = csv.writer(file, lineterminator="\n")
@@ -127,7 +127,7 @@ def _texts(field: Field, column: npt.NDArray[Any]) -> list[str]:
 
 
 def sealed(path: Path) -> str:
-    """Make a file read-only and bring it to the disk; its hex SHA-256. Raises OSError."""
+    """Make a file read-only and bring it to the disk; returns its hex SHA-256. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         os.fchmod(file.fileno(), 0o444)

@@ -1,4 +1,4 @@
-"""What the operator tells the collector: one JSON document in the environment of its containers."""
+"""The operator's order for the collector: one JSON document in the environment of its containers."""
 
 import json
 from pathlib import PurePosixPath
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 ORDER_VARIABLE = "SAS_CATALOGUE"
 
 CATALOGUES = ".catalogues"  # in a campaign's folder
-ATTEMPTS = ".attempts"  # in there: what is not published
+ATTEMPTS = ".attempts"  # in there: unpublished attempts
 CAMPAIGN_MOUNT = "/sas/campaign"  # to read
 CATALOGUES_MOUNT = "/sas/catalogues"  # to write
 
@@ -17,7 +17,7 @@ PROVENANCE = ("attempt", "digest", "key")  # columns of their own for each step 
 
 
 class StepOrder(NamedTuple):
-    """A step of the pipeline, and the module that must have made its products."""
+    """A step of the pipeline, and the module that must have produced it."""
 
     name: str
     module: str
@@ -45,12 +45,12 @@ class TableOrder(NamedTuple):
 
     @property
     def steps(self) -> list[str]:
-        """The steps that its columns come from, in their order."""
+        """The steps of its columns, in the order of the columns."""
         return list(dict.fromkeys(column.step for column in self.columns))
 
 
 class CatalogueOrder(NamedTuple):
-    """The whole catalogue. `attempt` names the folder that it is made in; no `stars`: all of the campaign."""
+    """The whole catalogue. `attempt` names its working folder; no `stars`: all stars of the campaign."""
 
     name: str
     campaign: str
@@ -63,7 +63,7 @@ class CatalogueOrder(NamedTuple):
     stars: list[str] = []
 
     def to_json(self) -> str:
-        """Without what is at its default: the document is part of two objects of the API server."""
+        """Without default values, since two objects of the API server contain the document."""
         document = {
             **self._asdict(),
             "steps": {step.name: step.module for step in self.steps},
@@ -86,12 +86,12 @@ class CatalogueOrder(NamedTuple):
 
 
 def catalogue_folder(campaign: str, name: str) -> PurePosixPath:
-    """Where a catalogue is published, below the products volume."""
+    """A catalogue's folder, below the products volume's root."""
     return PurePosixPath(campaign, CATALOGUES, name)
 
 
 def provenance_column(step: str, what: str) -> str:
-    """The column that tells where a row's values of a step come from."""
+    """The column with the provenance of a step's values."""
     return f"{step.replace('-', '_')}_{what}"
 
 

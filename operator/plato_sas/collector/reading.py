@@ -1,4 +1,4 @@
-"""All stars of a campaign, read by a few processes: HDF5 lets one thread of a process in at a time."""
+"""Read all stars of a campaign with a few processes, since HDF5 allows only one thread of a process at a time."""
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from plato_sas.collector.rows import Layout
 from plato_sas.collector.tree import read_star
 
 _TOGETHER = 64  # stars
-_AHEAD = 4  # such batches for each process
+_AHEAD = 4  # batches ahead for each process
 
 Maker = tuple[str, str, str, str]  # step, module, version, image digest
 
 
 class Batch(NamedTuple):
-    """What came of some stars: packed rows by table, and the counts that go with them."""
+    """The result for some stars: packed rows by table, and counts."""
 
     stars: int
     without_products: int
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 class _Reader:
-    """One process's work."""
+    """The work of one process."""
 
     def __init__(self, campaign: Path, order: CatalogueOrder) -> None:
         self._campaign = campaign
@@ -75,7 +75,7 @@ def _read(names: Sequence[str]) -> Batch:
 
 
 def read_stars(campaign: Path, names: Sequence[str], order: CatalogueOrder) -> Iterator[Batch]:
-    """In the order of the names, a bounded number of stars ahead of whoever reads. Raises OSError."""
+    """Read in the order of the names, a bounded number of stars ahead of the caller. Raises OSError."""
     with ProcessPoolExecutor(
         order.processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(campaign, order)
     ) as pool:

@@ -1,16 +1,16 @@
-"""What the collector tells the operator: one JSON document in its container's termination message."""
+"""The collector's report to the operator: one JSON document in its container's termination message."""
 
 import json
 from typing import NamedTuple
 
 from plato_sas.stager.messages import room
 
-CONTAINERS = 2  # of its pod, which share the room for messages
+CONTAINERS = 2  # of its pod, which share the space for messages
 FORMATS = ("fits", "ecsv")
 
 
 class TableReport(NamedTuple):
-    """One published table; `sha256` of its file in each of FORMATS."""
+    """One published table; `sha256`: of its files, in the order of FORMATS."""
 
     name: str
     rows: int
@@ -19,7 +19,7 @@ class TableReport(NamedTuple):
 
 
 class CatalogueReport(NamedTuple):
-    """What was published. Stars are counted once each."""
+    """What was published. Each star is counted once."""
 
     seen: int
     without_products: int
@@ -27,14 +27,14 @@ class CatalogueReport(NamedTuple):
     tables: list[TableReport]
 
     def to_json(self) -> str:
-        """At most as long as a termination message may be: sixteen tables of the longest names fit."""
+        """JSON that fits into a termination message, even for sixteen tables with the longest names."""
         text = json.dumps({**self._asdict(), "tables": self.tables}, separators=(",", ":"))
-        assert len(text) <= room(CONTAINERS), "bounded by the resource's schema"
+        assert len(text) <= room(CONTAINERS), "limited by the resource's schema"
         return text
 
 
 def parse_report(text: str) -> CatalogueReport | None:
-    """The report in a termination message; None if it is none."""
+    """The report in a termination message; None if there is none."""
     try:
         document = json.loads(text)
         return CatalogueReport(**{**document, "tables": [TableReport(*table) for table in document["tables"]]})

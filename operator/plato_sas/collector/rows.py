@@ -1,4 +1,4 @@
-"""A table's rows as bytes: packed, big-endian, as a FITS binary table holds them (FITS 4.0, section 7.3)."""
+"""A table's rows as bytes: packed and big-endian, as in a FITS binary table (FITS 4.0, section 7.3)."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ _PROVENANCE_TEXT = {
 
 
 class Format(NamedTuple):
-    """How values of one type are stored, and what stands for a missing one."""
+    """How values of one type are stored, and which value means a missing one."""
 
     dtype: str
     fits: str  # TFORM
@@ -29,7 +29,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    # A FITS logical may be undefined, but common readers take that for false.
+    # A FITS logical may be undefined, but common readers read that as false.
     "boolean": Format("u1", "B", 255, 255),
     "integer": Format(">i8", "K", -(2**63), -(2**63)),
     "number": Format(">f8", "D", np.nan),
@@ -38,7 +38,7 @@ FORMATS = {
 
 
 class Field(NamedTuple):
-    """One column as it is written. `type` as a column's."""
+    """One column as it is written. `type`: as in the order."""
 
     name: str
     type: str
@@ -48,7 +48,7 @@ class Field(NamedTuple):
 
 
 class Layout:
-    """The columns of a table: the star, those that were ordered, and where the values of each step come from."""
+    """The columns of a table: the star, the ordered columns, and each step's provenance."""
 
     def __init__(self, table: TableOrder) -> None:
         self.table = table
@@ -65,7 +65,7 @@ class Layout:
         self.dtype = np.dtype([(field.name, field.format.dtype) for field in self.fields])
 
     def row(self, star: str, steps: Mapping[str, StepRead]) -> tuple[Any, ...]:
-        """One star's row; what is not there is missing."""
+        """One star's row; absent values are missing."""
         cells: list[Any] = [star]
         for column in self.table.columns:
             read = steps.get(column.step)

@@ -1,4 +1,4 @@
-"""One star's rows out of the product tree; no more is believed of a product than its manifest says."""
+"""Read one star's rows from the product tree; only products that match their manifest count."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from plato_sas.collector.values import Value, ValueInvalid, checked, values
 from plato_sas.stager.files import NotAFile, open_regular
 from plato_sas.stager.manifest import MANIFEST, SCHEMA, Manifest, PublishedFile
 
-_LARGEST = 16 << 20  # bytes of a product that holds single values
+_LARGEST = 16 << 20  # bytes of a product with single values
 
 
 class Unsound(Exception):
@@ -20,11 +20,11 @@ class Unsound(Exception):
 
 
 class _Moved(Exception):
-    """What was read is not what the manifest says: it may just have been published anew."""
+    """A product differs from its manifest: it may just have been published again."""
 
 
 class StepRead(NamedTuple):
-    """A published step: the values of its columns, where they come from, and what made them."""
+    """A published step: the values of its columns, their provenance, and what made them."""
 
     values: Mapping[ColumnOrder, Value]
     provenance: tuple[str, ...]  # in the order of PROVENANCE
@@ -32,7 +32,7 @@ class StepRead(NamedTuple):
 
 
 class StarRead(NamedTuple):
-    """One star: what was found by step, and what is wrong with the others."""
+    """One star: the steps found, and the problems of the others."""
 
     name: str
     steps: Mapping[str, StepRead]
@@ -40,13 +40,13 @@ class StarRead(NamedTuple):
 
 
 def star_names(campaign: Path) -> list[str]:
-    """The stars that have a folder, in the order of their names. Raises OSError."""
+    """The stars with a folder, in the order of their names. Raises OSError."""
     with os.scandir(campaign) as entries:
         return sorted(one.name for one in entries if not one.name.startswith(".") and one.is_dir(follow_symlinks=False))
 
 
 def read_star(campaign: Path, name: str, order: CatalogueOrder) -> StarRead:
-    """Raises OSError where the volume is at fault."""
+    """Raises OSError if the volume is at fault."""
     found: dict[str, StepRead] = {}
     problems: dict[str, str] = {}
     for step in order.steps:
@@ -101,9 +101,9 @@ def _read_once(folder: Path, star: str, step: StepOrder, columns: list[ColumnOrd
             found |= values(product.path, _content(folder, product, path), list(wanted))
         except ValueInvalid as error:
             raise Unsound(f"{path}: {error}") from None
-    told = (document.get("attemptId"), document["digest"], document.get("key"))
+    provenance = (document.get("attemptId"), document["digest"], document.get("key"))
     made_by = (step.module, str(module.get("version")), str(module.get("imageDigest") or "no digest"))
-    return StepRead(found, tuple(one if isinstance(one, str) else "" for one in told), made_by)
+    return StepRead(found, tuple(one if isinstance(one, str) else "" for one in provenance), made_by)
 
 
 def _output(column: ColumnOrder) -> str:
@@ -125,7 +125,7 @@ def _facts(facts: Mapping[str, object], columns: list[ColumnOrder]) -> dict[Colu
 
 
 def _content(folder: Path, product: PublishedFile, where: str) -> bytes:
-    """A product's bytes, if they are those that were published. Raises Unsound, _Moved, OSError."""
+    """A product's bytes, if they are as published. Raises Unsound, _Moved, OSError."""
     if product.size > _LARGEST:
         raise Unsound(f"{where}: its {product.size} bytes are more than the {_LARGEST} of a product with single values")
     try:

@@ -1,4 +1,4 @@
-"""Single values out of a product: a JSON document, or HDF5 in the layout of the prototype SAS."""
+"""Read single values from a product: a JSON document, or HDF5 in the layout of the prototype SAS."""
 
 import io
 import json
@@ -15,17 +15,17 @@ Value = bool | int | float | str
 
 MAX_STRING = 128  # as a fact's
 _GROUPS = ("PRODUCTS", "EXTERNALS")
-_LARGEST_INTEGER = 2**63 - 1  # the least one stands for a missing value in FITS
+_LARGEST_INTEGER = 2**63 - 1  # the smallest one means a missing value in FITS
 
 
 class ValueInvalid(Exception):
-    """A value is not what its column says; the message says what it is."""
+    """A value does not fit its column; the message describes the value."""
 
 
 def values(path: str, content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder, Value]:
-    """What is there of the columns of one output. `path` is the product's file, which tells its format.
+    """The values of the columns that come from one output. The format follows from the product's file name, `path`.
 
-    Raises ValueInvalid where the product cannot be read, or a value is not of its column's type and unit.
+    Raises ValueInvalid if the product cannot be read, or if a value does not have its column's type and unit.
     """
     if not path.endswith(READABLE):
         raise ValueInvalid(f"only {', '.join(READABLE)} can be read")
@@ -33,7 +33,7 @@ def values(path: str, content: bytes, columns: list[ColumnOrder]) -> dict[Column
 
 
 def checked(value: object, column: ColumnOrder) -> Value | None:
-    """A value as its column has it; None for one that is missing (null, NaN). Raises ValueInvalid."""
+    """A value in the type of its column; None for a missing one (null, NaN). Raises ValueInvalid."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     match column.type, value:
@@ -66,7 +66,7 @@ def _plain(text: str) -> str:
         raise ValueInvalid(f"longer than {MAX_STRING} characters: {text[:32]!r}...")
     if not text.isascii() or not text.isprintable():
         raise ValueInvalid(f"not printable ASCII, which FITS needs: {text[:64]!r}")
-    return text.rstrip(" ")  # FITS pads with blanks, and does not tell them from the text's own
+    return text.rstrip(" ")  # FITS pads with blanks, and cannot distinguish them from trailing blanks of the text
 
 
 def _named(column: ColumnOrder) -> str:
@@ -90,7 +90,7 @@ def _json_values(content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder
 
 
 def _at(document: object, pointer: str) -> object:
-    """What a JSON pointer (RFC 6901) leads to; None for nothing."""
+    """The value at a JSON pointer (RFC 6901); None if there is none."""
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict):
@@ -107,7 +107,7 @@ def _hdf5_values(content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder
         with h5py.File(io.BytesIO(content), "r") as file:
             return _in_file(file, columns)
     except (OSError, RuntimeError, KeyError, TypeError) as error:
-        # h5py's ways to say that a file, an object or a type cannot be read.
+        # what h5py raises if a file, an object or a type cannot be read
         raise ValueInvalid(f"not readable as HDF5: {error}") from None
 
 
@@ -148,9 +148,9 @@ def _in_group(group: h5g.GroupID, column: ColumnOrder) -> object:
 
 
 def _entered(group: h5g.GroupID, names: list[str]) -> Any:
-    """The object below a group, None if there is none. A link could lead into another file, and is not followed.
+    """The object below a group; None if there is none. Links are not followed, since they could lead into another file.
 
-    By the library's own identifiers: its objects take several times as long.
+    Uses h5py's low-level interface, which is several times as fast.
     """
     item: Any = group
     for name in names:
@@ -172,7 +172,7 @@ def _attribute(item: Any, name: str) -> object:
 
 
 def _single(value: object) -> object:
-    """An HDF5 value as Python's own. Raises ValueInvalid for more than one."""
+    """An HDF5 value as a Python value. Raises ValueInvalid if there are several."""
     if isinstance(value, np.ndarray):
         if value.size != 1:
             raise ValueInvalid(f"not a single value: its shape is {value.shape}")
@@ -182,15 +182,15 @@ def _single(value: object) -> object:
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
-# The units that products of this project tell, and their names in FITS; there are not many in a catalogue.
+# Units in the products of this project, and their names in FITS.
 _SAME = {"Msun": "solMass", "Rsun": "solRad", "Lsun": "solLum"}
 
 
 def same_unit(one: str, other: str) -> bool:
-    """Whether two texts name one unit: `Msun` is FITS' `solMass`."""
+    """Whether two texts name the same unit: `Msun` is `solMass` in FITS."""
     return _SAME.get(one, one) == _SAME.get(other, other)
 
 
 def fits_unit(unit: str) -> str:
-    """A unit's name in FITS (version 4.0, section 4.3), as far as it has one."""
+    """A unit's name in FITS (version 4.0, section 4.3), if it has one."""
     return _SAME.get(unit, unit)

@@ -1,5 +1,5 @@
-"""The shell around the plan: watches, one work queue, the API server.
+"""The shell around the plan: watches, work queues, requests to the API server.
 
-Level-triggered. kopf's event handlers (`handlers`) only keep the `view` and mark a star's key dirty; workers take
-keys from the `queue` and run `reconcile`: observe, decide, act, one status patch.
+Level-triggered. kopf's event handlers (`handlers`) only update the `view` and mark keys dirty; workers take keys from
+the queue and reconcile: observe, decide, act, patch the status.
 """

@@ -27,11 +27,11 @@ _ALLOCATIONS_PER_COLLECTION = 20_000  # Python's own default is 700
 
 
 class WatchesEnded(Exception):
-    """The operator no longer hears of anything."""
+    """The operator no longer receives events."""
 
 
 async def run(settings: Settings) -> None:
-    """Wait for the Lease, list everything, work; until a signal. Raises LeaseLost, WatchesEnded."""
+    """Wait for the Lease, list everything, work until a signal. Raises LeaseLost, WatchesEnded."""
     stop = asyncio.Event()
     _on_signals(stop)
     health = Health()
@@ -61,7 +61,7 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
     health.waits_for("the first list of all resources")
     await operator.prime()
     # Freeze long-lived objects so that the garbage collector skips them; a full pass takes a second on a busy machine.
-    # Run it less often, too: a pod's document alone has hundreds of dicts, most of which are freed without it.
+    # Collect less often, too: a pod's document alone has hundreds of dicts, most of them freed by reference counting.
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, *gc.get_threshold()[1:])
     health.waits_for(None)
@@ -75,29 +75,29 @@ async def _work(client: KubeClient, settings: Settings, health: Health, stop: as
         ready_flag=started,
     )
 
-    async def ended() -> None:
-        # kopf has put its own handlers in place of ours; with those it waits 5 s for our workers, as if they would end.
+    async def signalled() -> None:
+        # kopf replaces our signal handlers; its own would wait 5 s for our workers to finish, which they never do.
         await started.wait()
         _on_signals(stop)
         await stop.wait()
 
-    # Before kopf has started, a signal is its own to handle: then this end was asked for.
-    if await _first(watches, operator.run(), ended()) and started.is_set() and not stop.is_set():
-        # kopf has logged why, and raises nothing. A new process lists everything again.
-        raise WatchesEnded("the watches have ended although nobody asked for it: this process ends")
+    # Until kopf has started it handles signals itself: then the end was requested.
+    if await _first(watches, operator.run(), signalled()) and started.is_set() and not stop.is_set():
+        # kopf has logged the cause and raises nothing. A new process lists everything again.
+        raise WatchesEnded("the watches ended unexpectedly: this process exits")
 
 
 async def _first(*works: Coroutine[Any, Any, Any]) -> bool:
-    """Until one of them ends; the others are cancelled and waited for. Whether it was the first of them.
+    """Run all until one returns, then cancel the others and wait for them. Returns whether it was the first.
 
-    Raises what the one that ended raised.
+    Raises what that one raised.
     """
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if not task.cancelled() and isinstance(error := task.exception(), LeaseLost):
-                # At once: what the others would still do on their way out might be written.
+                # Exit at once: the others might still write while they are being cancelled.
                 _end_now(error)
             task.result()
         return tasks[0] in done

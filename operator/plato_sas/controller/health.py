@@ -1,4 +1,4 @@
-"""What the kubelet's probes ask: is the process alive, and does it work or wait?"""
+"""The kubelet's probes: is the process alive, and is it ready?"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,18 +7,18 @@ from aiohttp import web
 
 
 class Health:
-    """`/healthz` answers 200 whenever the event loop does. `/readyz` answers 200 with nothing left to wait for."""
+    """`/healthz` answers 200 while the event loop runs, `/readyz` once there is nothing left to wait for."""
 
     def __init__(self) -> None:
         self._waits_for: str | None = "start"
 
     def waits_for(self, what: str | None) -> None:
-        """What keeps the operator from working; None for nothing."""
+        """Set what the operator waits for; None once it works."""
         self._waits_for = what
 
     @asynccontextmanager
     async def serve(self, port: int, host: str = "0.0.0.0") -> AsyncIterator[int]:  # noqa: S104 - the kubelet asks
-        """Answer while in the context; returns the port, which is a free one for port 0."""
+        """Answer while in the context; yields the port, a free one for port 0."""
         application = web.Application()
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)

@@ -1,11 +1,9 @@
-"""What Prometheus can ask. No label has a value per star."""
+"""The metrics for Prometheus. No label may have a value per star."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 API_REQUESTS = Counter(
-    "plato_sas_api_requests_total",
-    "Requests to the API server, except kopf's watches and the lists before them.",
-    ["method", "code"],
+    "plato_sas_api_requests_total", "Requests to the API server, without watches.", ["method", "code"]
 )
 QUEUE_DEPTH = Gauge("plato_sas_queue_depth", "Resources waiting to be reconciled.", ["kind"])
 QUEUE_LATENCY = Histogram(
@@ -16,14 +14,14 @@ QUEUE_LATENCY = Histogram(
 )
 RECONCILES = Histogram(
     "plato_sas_reconcile_duration_seconds",
-    "Duration of one reconciliation: ok, api_error, error.",
+    "Duration of one reconciliation.",
     ["kind", "outcome"],
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
 )
 ACTIVE_STARS = Gauge("plato_sas_active_stars", "Stars that may have Jobs now.")
 WAITING_STARS = Gauge("plato_sas_waiting_stars", "Stars waiting for a slot.")
 KNOWN_STARS = Gauge("plato_sas_starprocessings", "StarProcessing resources in the view.")
-JOBS = Gauge("plato_sas_jobs", "Jobs in the view: active, finished.", ["state"])
+JOBS = Gauge("plato_sas_jobs", "Jobs in the view.", ["state"])  # active, finished
 STEPS = Counter("plato_sas_steps_total", "Steps that became final.", ["module", "outcome"])
 STEP_RETRIES = Counter("plato_sas_step_retries_total", "Attempts made again.", ["module", "failure_class"])
 STEP_DURATION = Histogram(
@@ -38,12 +36,8 @@ LOOP_LAG = Histogram(
     buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 5),
 )
 LEADER = Gauge("plato_sas_leader", "1 while this process holds the Lease and may write, else 0.")
-LOGS = Counter(
-    "plato_sas_logs_total",
-    "Log files of Jobs written to the products volume: complete, incomplete (a part could not be read).",
-    ["outcome"],
-)
+LOGS = Counter("plato_sas_logs_total", "Log files of Jobs written to the products volume.", ["outcome"])
 LOGS_WAITING = Gauge("plato_sas_logs_waiting", "Finished Jobs whose logs are not on the products volume yet.")
-LOG_ERRORS = Counter("plato_sas_log_errors_total", "Tries to keep a log file that failed: fetch, write.", ["at"])
+LOG_ERRORS = Counter("plato_sas_log_errors_total", "Tries to fetch or to write a log file that failed.", ["at"])
 ARCHIVED = Counter("plato_sas_archive_records_total", "Records of finished stars brought to the products volume.")
 ARCHIVE_ERRORS = Counter("plato_sas_archive_errors_total", "Tries to write such records that failed.")

@@ -1,11 +1,11 @@
-"""The running operator: the queue's workers, the view's upkeep, the logs of finished Jobs."""
+"""The running operator: workers, updates of the view, and the logs of finished Jobs."""
 
 import asyncio
 import logging
 import time
 from datetime import UTC, datetime
-from typing import Any
 
+from plato_sas.api import Document
 from plato_sas.controller import metrics
 from plato_sas.controller.catalogues.reconcile import Catalogues
 from plato_sas.controller.keeping.archive import Archive
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _LAG_INTERVAL = 0.25
 _FIRST_PAUSE = 0.5  # seconds between tries of the first list, doubled each time
 _LONGEST_PAUSE = 15.0
-_PROGRESS_PER_SECOND = 4.0  # stars whose progress inside of a stage is written in a second at most
+_PROGRESS_PER_SECOND = 4.0  # most stars per second whose progress inside a stage is written
 
 
 class Operator:
@@ -75,8 +75,8 @@ class Operator:
             settings.start_seconds,
         )
 
-    def observe(self, kind: Kind, event_type: str | None, item: dict[str, Any]) -> None:
-        """A watch event: update the view, mark the stars and catalogues that it touches."""
+    def observe(self, kind: Kind, event_type: str | None, item: Document) -> None:
+        """Handle a watch event: update the view, and mark the stars and catalogues it concerns."""
         self._catalogues.observe(kind, item)
         if kind is CATALOGUE:
             return
@@ -88,23 +88,23 @@ class Operator:
             if gone or decisive(kind, item):
                 self._queue.add(name)
             else:
-                # Of thousands of stars, each tells its progress less often.
+                # The more stars run, the less often each reports its progress.
                 pause = self._window.active / _PROGRESS_PER_SECOND
                 self._queue.add_after(name, max(pause, self._settings.status_interval))
 
     async def prime(self) -> None:
-        """List everything once. Nothing is decided before: a Job not yet seen would be taken for lost."""
-        for kind in WATCHED:  # stars before their Jobs: a Job newer than its star's status is understood
+        """List everything once. Nothing is decided before, since a Job not yet listed would count as lost."""
+        for kind in WATCHED:  # stars before their Jobs: a Job may be newer than its star's status, never older
             await self._first_list(kind)
         for name in self._view.stars():
-            # Stars that run have their slots before any other can take one.
+            # Running stars get their slots first.
             if self._view.has_running_job(name):
                 self._window.occupy(name)
         for name in self._view.stars():
             self._queue.add(name)
 
     async def _first_list(self, kind: Kind) -> None:
-        """However long the API server takes to give it."""
+        """List until the API server answers, without limit."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -129,7 +129,7 @@ class Operator:
             group.create_task(_watch_loop_lag())
 
     async def _resync(self) -> None:
-        """Compare the view with the API server now and then: a watch can lose a deletion."""
+        """Compare the view with the API server regularly, since a watch can lose a deletion."""
         while True:
             await asyncio.sleep(self._settings.resync)
             for kind in WATCHED:

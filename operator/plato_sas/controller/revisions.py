@@ -1,4 +1,4 @@
-"""The pinned graph of each star: taken from the catalogue on acceptance, from its ControllerRevision afterwards."""
+"""The pinned graph of each star: built when the star is accepted, then read from its ControllerRevision."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from plato_sas.api import GROUP, Document, ScienceModuleSpec, StarPipelineSpec, StarProcessing, seconds_between
+from plato_sas.api import GROUP, Document, ScienceModuleSpec, StarPipelineSpec, StarProcessing
 from plato_sas.controller.kube.client import AlreadyExists, KubeClient, NotFound
 from plato_sas.controller.kube.resources import MODULE, PIPELINE, REVISION
 from plato_sas.controller.view.listing import relist
@@ -16,13 +16,13 @@ from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER, SELECTOR
 from plato_sas.plan.graph.graph import Graph, GraphInvalid, build_graph
 from plato_sas.plan.graph.revision import load_revision, revision_content, revision_name
 from plato_sas.plan.star import rerun
+from plato_sas.plan.times import seconds_between
 
 logger = logging.getLogger(__name__)
 
-
-_KEPT_SECONDS = 3600.0  # for so long a revision stays that no star names
+_KEPT_SECONDS = 3600.0  # how long an unused revision stays
 _MOST_COLLECTED = 100  # at a time
-_CATALOGUE_REST = 1.0  # seconds; stars that are refused together do not each read the catalogue again
+_REFRESH_REST = 1.0  # seconds; stars rejected together do not each list pipelines and modules again
 
 
 class Revisions:
@@ -34,13 +34,14 @@ class Revisions:
         self._graphs: dict[str, Graph] = {}
         self._unpinned: dict[str, Document] = {}  # ControllerRevisions that no star has needed yet
         self._used: dict[str, float] = {}  # when a star asked for it last
-        self._known: dict[str, tuple[tuple[str, ...], str]] = {}  # a pipeline's revision, and what it was made from
+        # By pipeline: the resource versions that its revision was built from, and the revision.
+        self._known: dict[str, tuple[tuple[str, ...], str]] = {}
         self._refreshed: float | None = None
 
     async def of(self, processing: StarProcessing) -> tuple[str, Graph]:
-        """The revision that a star runs, or would run, with and its graph. A new rerun takes the current one.
+        """The revision and graph that a star runs with, or would run with. A new rerun takes the current ones.
 
-        Raises GraphInvalid, also where the star's revision was deleted and cannot be made again.
+        Raises GraphInvalid, also if the star's revision was deleted and cannot be recreated.
         """
         if processing.status.revision is not None and rerun.wanted(processing) is None:
             return await self.pinned(processing)
@@ -69,7 +70,7 @@ class Revisions:
         return graph
 
     async def pin(self, name: str) -> None:
-        """Have the revision stored before a star's status names it. Raises ApiError."""
+        """Store the revision before a star's status names it. Raises ApiError."""
         body = self._unpinned.get(name)
         if body is not None:
             with suppress(AlreadyExists):
@@ -77,7 +78,7 @@ class Revisions:
             self._unpinned.pop(name, None)
 
     async def collect(self, now: str) -> None:
-        """Delete revisions that no star names any more, the youngest excepted. Raises ApiError."""
+        """Delete revisions that no star names any more, except recent ones. Raises ApiError."""
         found = await self._client.list(REVISION, SELECTOR)
         needed = self._view.revisions() | self._current_names()
         recent = time.monotonic() - _KEPT_SECONDS
@@ -90,8 +91,8 @@ class Revisions:
         for metadata in idle[:_MOST_COLLECTED]:
             name = metadata["name"]
             if self._used.get(name, recent) > recent:
-                continue  # a star that was accepted just now may name it in a moment
-            # From here on whoever needs it makes it again.
+                continue  # a star accepted just now may be about to name it
+            # From here on it is built again if needed.
             for memory in (self._graphs, self._used, self._unpinned):
                 memory.pop(name, None)
             await self._client.delete(REVISION, name, uid=metadata["uid"])
@@ -105,7 +106,7 @@ class Revisions:
         return names
 
     def _recovered(self, name: str, pipeline: str) -> Graph:
-        """A deleted revision made again, which is possible as long as pipeline and modules have not changed."""
+        """Recreate a deleted revision, which works as long as pipeline and modules have not changed."""
         with suppress(GraphInvalid):
             current, graph = self.current(pipeline)
             if current == name:
@@ -113,16 +114,16 @@ class Revisions:
         raise GraphInvalid("RevisionLost", [f"status.revision: ControllerRevision {name!r} was deleted"])
 
     async def refresh(self) -> None:
-        """Look again at pipelines and modules: watches of different kinds are not ordered among each other."""
+        """List pipelines and modules again, since events of different kinds may arrive in any order."""
         started = time.monotonic()
-        if self._refreshed is not None and started < self._refreshed + _CATALOGUE_REST:
-            return  # what has come since the watches will bring
+        if self._refreshed is not None and started < self._refreshed + _REFRESH_REST:
+            return  # newer changes arrive through the watches
         self._refreshed = started
         for kind in (MODULE, PIPELINE):
             await relist(self._client, self._view, kind)
 
     def current(self, pipeline: str) -> tuple[str, Graph]:
-        """The revision and the graph as pipeline and modules are now. Raises GraphInvalid."""
+        """The revision and graph of the current pipeline and modules. Raises GraphInvalid."""
         stored = self._view.pipeline(pipeline)
         if stored is None:
             raise GraphInvalid("PipelineNotFound", [f"spec.pipeline: there is no StarPipeline {pipeline!r}"])
@@ -156,7 +157,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def _read(model: type[M], stored: Document, kind: str) -> M:
-    """An object's spec. Raises GraphInvalid naming object and field, for one written under an older schema."""
+    """An object's spec. Raises GraphInvalid, naming object and field, if it was written under an older schema."""
     try:
         return model.model_validate(stored["spec"])
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What the site can set, from environment variables (the chart sets them)."""
+"""The settings of the site, read from environment variables (set by the chart)."""
 
 import json
 import os
@@ -7,15 +7,15 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from plato_sas.api import Document
 from plato_sas.jobs.stage import Site
 
 _PREFIX = "PLATO_SAS_"
 
 
 class SettingInvalid(ValueError):
-    """An environment variable is missing or not of its type; the message names it."""
+    """An environment variable is missing or has the wrong type; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,29 @@ class Settings:
 
     namespace: str
     site: Site
-    max_active_stars: int = 1000  # stars that may have Jobs at a time
-    workers: int = 8  # stars reconciled at a time; they mostly wait for the API server
+    max_active_stars: int = 1000  # stars that may have Jobs at the same time
+    workers: int = 8  # stars reconciled at the same time; workers mostly wait for the API server
     job_ttl: int = 3600  # how long a finished Job stays at least
-    star_ttl: int = 604800  # how long a finished star stays, where its spec does not say
-    status_interval: int = 2  # how often a star's progress inside a stage is written at most
+    star_ttl: int = 604800  # how long a finished star stays, unless its spec says
+    status_interval: int = 2  # shortest interval between writes of a star's progress inside a stage
     max_steps_per_stage: int = 16
-    start_seconds: int = 600  # how long a container may be unable to begin, because of its image or its configuration
+    start_seconds: int = 600  # how long a container may be unable to start because of its image or configuration
     products: Path = Path("/sas/products")  # where this process sees the products volume
     keep_logs: bool = True
-    log_max_bytes: int = 1 << 20  # of one container's log on the products volume
+    log_max_bytes: int = 1 << 20  # kept of one container's log
     log_workers: int = 2
     archive: bool = True
-    resync: int = 300  # how often the view is compared with the API server, against events lost by a watch
+    resync: int = 300  # interval between comparisons of the view with the API server: a watch can lose events
     health_port: int = 8080
     metrics_port: int = 9090
     lease: str = "plato-sas-operator"
-    identity: str = ""  # who holds the Lease
+    identity: str = ""  # the holder named in the Lease
 
     def check_volume(self) -> None:
-        """Raises SettingInvalid where the products volume is needed and not there."""
+        """Raises SettingInvalid if the products volume is needed but not mounted."""
         if (self.keep_logs or self.archive) and not self.products.is_dir():
             raise SettingInvalid(
-                f"{_PREFIX}PRODUCTS: {str(self.products)!r} is no folder; mount the products volume there, or set "
+                f"{_PREFIX}PRODUCTS: {str(self.products)!r} is not a folder; mount the products volume there, or set "
                 f"{_PREFIX}KEEP_LOGS and {_PREFIX}ARCHIVE to false"
             )
 
@@ -91,7 +91,7 @@ class Settings:
 
 
 def _identity(environment: Mapping[str, str]) -> str:
-    """The pod: a container that is started again in its pod is the same. Outside of a pod each process is another."""
+    """The pod, so that a restarted container keeps its identity; outside a pod, unique per process."""
     pod = environment.get("POD_ID")
     if pod is None:
         return f"{socket.gethostname()}_{uuid.uuid4()}"
@@ -119,7 +119,7 @@ class _Reader:
             raise SettingInvalid(f"{self.name(key)} is not set")
         return value
 
-    def tolerations(self, key: str) -> tuple[dict[str, Any], ...]:
+    def tolerations(self, key: str) -> tuple[Document, ...]:
         try:
             found = json.loads(self.text(key, "[]"))
         except ValueError:
@@ -137,7 +137,7 @@ class _Reader:
     def folder(self, key: str, default: Path) -> Path:
         path = Path(self.text(key, str(default)))
         if not path.is_absolute():
-            raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is no absolute path")
+            raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is not an absolute path")
         return path
 
     def integer(self, key: str, default: int, minimum: int, maximum: int | None = None) -> int:

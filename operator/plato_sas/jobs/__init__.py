@@ -1,1 +1,1 @@
-"""Pure: a stage becomes a Job (a dict), a Job and its pod become an outcome. No client, no clock."""
+"""Pure functions: from a stage to a Job (a dict), from a Job and its pod to an outcome. No client, no clock."""

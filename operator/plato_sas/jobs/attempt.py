@@ -1,4 +1,4 @@
-"""One Job of a star as observed: how far each of its steps has come."""
+"""One Job of a star as observed: the progress of each of its steps."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 from plato_sas.api import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.failure import Failure, classify
-from plato_sas.jobs.pods import container_statuses, messages, newest, pod_started, start_problem, succeeded, terminal
+from plato_sas.jobs.pods import (
+    container_statuses,
+    messages,
+    newest,
+    pod_finished,
+    pod_started,
+    start_problem,
+    succeeded,
+)
 from plato_sas.stager.messages import Published, PublishedStep, StagedIn, Withheld, parse_published, parse_staged_in
 
 T = TypeVar("T")
@@ -24,7 +32,7 @@ class AttemptState(StrEnum):
 
 @dataclass(frozen=True)
 class StepTimes:
-    """When a step's container began and ended, as far as it has."""
+    """When a step's container started and finished; None for what has not happened yet."""
 
     started_at: str | None = None
     finished_at: str | None = None
@@ -34,15 +42,15 @@ class StepTimes:
 class Attempt:
     """One Job of a star. `numbers`: its steps in order, with their attempt numbers.
 
-    A salvage has run nothing: its steps ended well in an earlier Job.
+    A salvage runs no module: its steps completed in an earlier Job.
     """
 
     job: str
     numbers: Mapping[str, int]
     state: AttemptState
-    salvage: int = 0  # which salvage of its steps it is, from 1
+    salvage: int = 0  # the salvage's number, from 1; 0 for a Job that runs modules
     begun: Mapping[str, StepTimes] = field(default_factory=dict)
-    ended: frozenset[str] = frozenset()  # steps whose module ended with exit code 0
+    completed: frozenset[str] = frozenset()  # steps whose module exited with code 0
     published: Mapping[str, PublishedStep] = field(default_factory=dict)
     withheld: Mapping[str, Withheld] = field(default_factory=dict)
     reused: Mapping[str, PublishedStep] = field(default_factory=dict)
@@ -51,49 +59,49 @@ class Attempt:
     created_at: str = ""
     started_at: str | None = None
     finished_at: str | None = None
-    waiting: tuple[str, str] | None = None  # reason and message of what holds the pod up
+    waiting: tuple[str, str] | None = None  # reason and message of what blocks the pod
     pod: str | None = None
     pod_started_at: str | None = None
-    pod_deadline: int | None = None  # seconds from its start
-    leaving: bool = False  # it is being deleted
+    pod_deadline: int | None = None  # in seconds from its start
+    leaving: bool = False  # its deletion has begun
 
     @property
     def active(self) -> bool:
         return self.state is AttemptState.ACTIVE
 
     @property
-    def told(self) -> frozenset[str]:
-        """The steps that stage-in or publish has said something about."""
+    def reported(self) -> frozenset[str]:
+        """The steps that stage-in or publish has reported."""
         return frozenset(self.published.keys() | self.withheld.keys() | self.reused.keys())
 
     @property
     def current(self) -> str | None:
-        """The step that runs, or runs next; None once all have ended."""
-        return next((step for step in self.numbers if step not in self.ended), None)
+        """The step that runs or runs next; None once all have completed."""
+        return next((step for step in self.numbers if step not in self.completed), None)
 
 
-def finished(job: Document) -> bool:
-    """Whether the Job controller has declared the Job complete or failed."""
+def job_finished(job: Document) -> bool:
+    """Whether the Job controller has declared the Job complete or failed: a second or two after its pod finished."""
     return _declared(job) is not AttemptState.ACTIVE
 
 
-def settled(job: Document, pods: Iterable[Document]) -> bool:
-    """Whether the pods in hand agree with the Job: if not, they are older than it and must be asked for."""
+def pods_up_to_date(job: Document, pods: Iterable[Document]) -> bool:
+    """Whether the pods in hand agree with the Job: if not, they are older than it and must be read again."""
     match _declared(job):
         case AttemptState.SUCCEEDED:
             return any(map(succeeded, pods))
         case AttemptState.FAILED:
             pod = newest(pods)
-            return pod is not None and terminal(pod)
+            return pod is not None and pod_finished(pod)
         case AttemptState.ACTIVE:
             return True
 
 
 def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
-    """An attempt from its Job and the pod it made.
+    """Read an attempt from its Job and the Job's pods.
 
-    A Job makes one pod, whose end is the Job's: the Job controller declares it a second or two later. A finished Job
-    without a pod that finished so is reported as lost; whoever calls must have looked for the pod.
+    A Job has one pod and finishes with it; the Job controller says so a second or two later. A finished Job whose pod
+    is missing or disagrees counts as lost, so the caller must have read the pods again (`pods_up_to_date`).
     """
     metadata = job["metadata"]
     pod = newest(pods)
@@ -106,7 +114,7 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "state": state,
         "salvage": names.salvage_number(job["metadata"]["name"]) if _is_salvage(job) else 0,
         "begun": _begun(pod),
-        "ended": _ended(pod),
+        "completed": _completed(pod),
         "created_at": metadata.get("creationTimestamp", ""),
         "started_at": status.get("startTime"),
         "leaving": "deletionTimestamp" in metadata,
@@ -114,11 +122,11 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "pod_started_at": pod_started(pod) if pod is not None else None,
         "pod_deadline": pod["spec"].get("activeDeadlineSeconds") if pod is not None else None,
     }
-    told = messages(pod) if pod is not None else {}
-    staged = parse_staged_in(told.get(names.STAGE_IN, "")) or StagedIn()
+    texts = messages(pod) if pod is not None else {}
+    staged = parse_staged_in(texts.get(names.STAGE_IN, "")) or StagedIn()
     if state is AttemptState.ACTIVE:
         return Attempt(waiting=_waiting(pod) if pod is not None else None, inputs=staged.inputs, **common)
-    report = parse_published(told.get(names.PUBLISH, ""))
+    report = parse_published(texts.get(names.PUBLISH, ""))
     found = Attempt(
         finished_at=_finished_at(job, pod),
         inputs=staged.inputs,
@@ -127,12 +135,12 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         withheld=_of(numbers, (report or Published()).failed),
         **common,
     )
-    return found if found.told or report is not None else replace(found, failure=classify(job, pod))
+    return found if found.reported or report is not None else replace(found, failure=classify(job, pod))
 
 
-def _of(numbers: Mapping[str, int], told: Mapping[str, T]) -> dict[str, T]:
-    """What was told of the Job's own steps."""
-    return {name: one for name, one in told.items() if name in numbers}
+def _of(numbers: Mapping[str, int], reports: Mapping[str, T]) -> dict[str, T]:
+    """The reports on the Job's own steps."""
+    return {name: one for name, one in reports.items() if name in numbers}
 
 
 def _is_salvage(job: Document) -> bool:
@@ -151,7 +159,7 @@ def _declared(job: Document) -> AttemptState:
 
 def _state(job: Document, pod: Document | None) -> AttemptState:
     declared = _declared(job)
-    if declared is AttemptState.ACTIVE and pod is not None and terminal(pod):
+    if declared is AttemptState.ACTIVE and pod is not None and pod_finished(pod):
         return AttemptState.SUCCEEDED if succeeded(pod) else AttemptState.FAILED
     return declared
 
@@ -170,7 +178,7 @@ def _begun(pod: Document | None) -> dict[str, StepTimes]:
     return found
 
 
-def _ended(pod: Document | None) -> frozenset[str]:
+def _completed(pod: Document | None) -> frozenset[str]:
     steps = (
         names.container_step(str(container["name"]))
         for container in container_statuses(pod)
@@ -186,7 +194,7 @@ def _finished_at(job: Document, pod: Document | None) -> str | None:
         if "terminated" in container.get("state", {})
     ]
     known = [str(one["finishedAt"]) for one in ends if one.get("finishedAt")]
-    # A pod that was ended before its next container began has lived on after the last that ended well.
+    # A pod stopped before its next container began has outlived the last container that completed.
     if known and ((pod is not None and succeeded(pod)) or any(one["exitCode"] for one in ends)):
         return max(known)
     status = job.get("status", {})

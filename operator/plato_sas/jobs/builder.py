@@ -1,9 +1,9 @@
 """A stage as a Job, and a salvage as a Job.
 
-A stage is one pod: stage-in, then the steps one after the other as init containers, then publish. A module's
-container sees a read-only /sas of its own, made by stage-in, with its parameters, its inputs (each file mounted by its
-own subPath, or put there by stage-in) and its output folder, and a scratch; the stager's two containers see the
-volumes. A salvage is publish alone.
+A stage is one pod: stage-in, then the steps as init containers one after the other, then publish. A module's
+container sees a scratch folder and its own read-only /sas, prepared by stage-in: parameters, inputs (each file mounted
+by a subPath, or copied there by stage-in) and an output folder. Only the stager's two containers see the volumes. A
+salvage consists of publish alone.
 """
 
 from plato_sas.api import Document
@@ -19,7 +19,7 @@ from plato_sas.stager.description import (
 )
 from plato_sas.stager.roots import INPUTS_MOUNT, PRODUCTS_MOUNT, WORK_MOUNT
 
-# Stage-in and publish read and hash every file; this is their share of the pod's deadline.
+# Stage-in and publish read and hash every file; their share of the pod's deadline.
 _STAGER_SECONDS = 600
 _STAGER_RESOURCES = {
     "requests": {"cpu": "50m", "memory": "64Mi"},
@@ -51,7 +51,7 @@ def _stage(run: StageRun, site: Site) -> Document:
     described = {step.name: step for step in stage.steps}
     order = PublishOrder(stage.campaign, stage.star, stage.id, list(described), stage.containers)
     return {
-        # The pod's deadline counts from its start on a node, so that waiting for a node costs nothing. A step that
+        # The deadline counts from the pod's start on a node, so waiting for a node costs nothing. A step that
         # takes longer than its own timeout is stopped by the operator.
         "activeDeadlineSeconds": _STAGER_SECONDS + sum(step.timeout_seconds for step in run.steps),
         "initContainers": [
@@ -80,7 +80,7 @@ def _salvage(run: SalvageRun, site: Site) -> Document:
 
 
 def _inputs_volume(stage: Stage, site: Site) -> list[Document]:
-    """The inputs volume, if a step reads from it: the kubelet asks for a pod's claims at each of its steps anew."""
+    """The inputs volume, only if a step reads it: the kubelet requests a pod's claims again at each of its steps."""
     if not any(one.volume == "inputs" for step in stage.steps for one in step.inputs):
         return []
     return [{"name": "inputs", "persistentVolumeClaim": {"claimName": site.inputs_claim, "readOnly": True}}]
@@ -136,10 +136,10 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
             "limits": {"memory": run.memory},
         },
         "securityContext": LOCKED_DOWN,
-        # The last log lines of a failed module reach the status without anybody reading logs.
+        # A failed module's last log lines reach the status without reading its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        # A subPath costs the kubelet two runs of mount(8) and lengthens the node's table of mounts, which every new
-        # container copies: so there is one for the output and one for each input that is mounted, and no more.
+        # Each subPath costs the kubelet two runs of mount(8) and lengthens the node's mount table, which every new
+        # container copies. Hence one for the output, one for each mounted input, and no more.
         "volumeMounts": [
             {"name": f"sas-{run.name}", "mountPath": "/sas", "readOnly": True},
             {
@@ -159,7 +159,7 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
 
 
 def _inputs(step: StepDescription) -> list[Document]:
-    """Each input by its own subPath, except late ones, which stage-in has put into the folder."""
+    """Mount each input by its own subPath, except late ones, which stage-in copies into the folder."""
     return [
         {"name": one.volume, "mountPath": f"/sas/in/{one.name}", "subPath": one.path, "readOnly": True}
         for one in step.inputs

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from plato_sas.api import CatalogueResources, Document
 from plato_sas.collector.order import CAMPAIGN_MOUNT, CATALOGUES, CATALOGUES_MOUNT, ORDER_VARIABLE, CatalogueOrder
@@ -15,7 +14,7 @@ from plato_sas.jobs.pods import messages, newest
 from plato_sas.jobs.stage import Owner, Site
 from plato_sas.stager.roots import PRODUCTS_MOUNT
 
-STEP = "catalogue"  # for the classification of failures: the collector is the one step of its pod
+STEP = "catalogue"  # the collector counts as the only step of its pod when failures are classified
 _PREPARE = "prepare"
 _PREPARE_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
 _SCRATCH_LIMIT = "64Mi"
@@ -39,7 +38,7 @@ class CatalogueRun:
 
 @dataclass(frozen=True)
 class CatalogueAttempt:
-    """One Job of a catalogue as observed. `report` if it has published, `failure` if it has ended without."""
+    """One Job of a catalogue as observed. `report` if it has published, `failure` if it finished without."""
 
     observed: Attempt
     report: CatalogueReport | None = None
@@ -50,7 +49,7 @@ class CatalogueAttempt:
 
     @property
     def number(self) -> int:
-        """0 for a Job that is none of the operator's."""
+        """0 for a Job that the operator did not make."""
         return self.observed.numbers.get(STEP, 0)
 
     @property
@@ -63,11 +62,11 @@ class CatalogueAttempt:
 
 
 def catalogue_job_name(catalogue: str, uid: str, number: int) -> str:
-    """The one name that an attempt's Job can have."""
+    """The unique name of an attempt's Job."""
     return names.job_name(catalogue, uid, STEP, number)
 
 
-def build_catalogue_job(run: CatalogueRun, site: Site) -> dict[str, Any]:
+def build_catalogue_job(run: CatalogueRun, site: Site) -> Document:
     """The Job of an attempt at a catalogue, complete and deterministic."""
     labels = {
         names.CATALOGUE_LABEL: names.label_value(run.owner.name),
@@ -77,7 +76,7 @@ def build_catalogue_job(run: CatalogueRun, site: Site) -> dict[str, Any]:
     return one_pod_job(run.job, run.owner, labels, annotations, pod(site, _body(run, site)))
 
 
-def _body(run: CatalogueRun, site: Site) -> dict[str, Any]:
+def _body(run: CatalogueRun, site: Site) -> Document:
     campaign = run.order.campaign
     memory = run.resources.memory
     return {
@@ -92,7 +91,7 @@ def _body(run: CatalogueRun, site: Site) -> dict[str, Any]:
                 site,
                 {"requests": {"cpu": run.resources.cpu, "memory": memory}, "limits": {"memory": memory}},
                 [
-                    # It reads what modules have written, and may write nowhere but among the catalogues.
+                    # It reads what modules have written, and may write only to the catalogues' folder.
                     {"name": "products", "mountPath": CAMPAIGN_MOUNT, "subPath": campaign, "readOnly": True},
                     {"name": "products", "mountPath": CATALOGUES_MOUNT, "subPath": f"{campaign}/{CATALOGUES}"},
                     {"name": "scratch", "mountPath": SCRATCH_MOUNT},
@@ -103,9 +102,7 @@ def _body(run: CatalogueRun, site: Site) -> dict[str, Any]:
     }
 
 
-def _container(
-    name: str, run: CatalogueRun, site: Site, resources: dict[str, Any], mounts: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _container(name: str, run: CatalogueRun, site: Site, resources: Document, mounts: list[Document]) -> Document:
     return {
         "name": names.step_container(name),
         "image": run.image,
@@ -114,21 +111,21 @@ def _container(
         "env": [variable(ORDER_VARIABLE, run.order.to_json())],
         "resources": resources,
         "securityContext": LOCKED_DOWN,
-        # The last log lines of one that fails reach the status without anybody reading logs.
+        # A failed collector's last log lines reach the status without reading its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }
 
 
 def catalogue_attempt(job: Document, pods: Iterable[Document]) -> CatalogueAttempt:
-    """An attempt from its Job and the pod it made; whoever calls must have looked for the pod."""
+    """Read an attempt from its Job and the Job's pods."""
     pods = list(pods)
     found = attempt(job, pods)
     if found.active:
         return CatalogueAttempt(found)
     one = newest(pods)
-    told = messages(one).get(names.step_container(STEP), "") if one is not None else ""
-    report = parse_report(told) if found.state is AttemptState.SUCCEEDED else None
+    text = messages(one).get(names.step_container(STEP), "") if one is not None else ""
+    report = parse_report(text) if found.state is AttemptState.SUCCEEDED else None
     if report is None and found.state is AttemptState.SUCCEEDED and one is not None:
         text = f"the collector of Job {found.job} ended without a report"
         found = replace(found, failure=Failure(FailureClass.INFRASTRUCTURE, "ReportLost", text, STEP))

@@ -8,28 +8,35 @@ from enum import StrEnum
 from plato_sas.api import Document, parse_time
 from plato_sas.jobs import names
 from plato_sas.jobs.one_pod import OUTPUT_MOUNT
-from plato_sas.jobs.pods import container_statuses, disruption, last_step, pod_started, start_problem, succeeded
+from plato_sas.jobs.pods import (
+    container_statuses,
+    disruption,
+    last_step,
+    pod_started,
+    start_problem,
+    succeeded,
+)
 from plato_sas.stager.messages import Problem, parse_problem
 
 TIMED_OUT = "DeadlineExceeded"
 _MODULE_FAILED = "ModuleFailed"
 _TEMPORARY_EXIT = 75
-# SIGKILL and SIGTERM from outside: no module ends so by itself.
+# SIGKILL and SIGTERM from outside: no module exits like this by itself.
 _STOPPED_EXITS = frozenset({137, 143})
-# Problems of the volume or the node rather than of the star's data or the module.
+# Problems of the volume or the node, not of the star's data or the module.
 _STAGER_TEMPORARY = frozenset({"StageInFailed", "PublishFailed"})
-# What the container runtime (exit code 255) and the kubelet (137) say of a container that they have lost, mostly
-# over a restart of the node. Both codes are made up.
+# What the container runtime (exit code 255) and the kubelet (137) report for a container they have lost, mostly
+# because the node restarted. Neither code comes from the container.
 _LOST = frozenset({"Unknown", "ContainerStatusUnknown"})
 # The kubelet's words (emptyDirMessageFmt in pkg/kubelet/eviction/helpers.go), for a module's own scratch.
 _SCRATCH_FULL = re.compile(r'EmptyDir volume "scratch-([a-z0-9-]+)"')
-# What the C library (strerror(3)) says where the products volume takes nothing; modules of every language pass it on.
+# strerror(3) when the products volume accepts no data; modules in every language print it.
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
-_READ_ONLY = "Read-only file system"  # of OUTPUT_MOUNT: elsewhere a module may never write
+_READ_ONLY = "Read-only file system"  # below OUTPUT_MOUNT: a module may write nowhere else
 
 
 class FailureClass(StrEnum):
-    """Who can mend a failure decides whether it is tried again."""
+    """Who can fix a failure decides whether it is retried."""
 
     SCIENCE = "Science"
     TEMPORARY = "Temporary"
@@ -39,7 +46,7 @@ class FailureClass(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt failed, and at which step (None: at none of them)."""
+    """Why an attempt failed, and at which step; None if at no step."""
 
     kind: FailureClass
     reason: str
@@ -49,14 +56,14 @@ class Failure:
     finished_at: str | None = None
 
     def worded(self, message: str) -> "Failure":
-        """The same with more of the module's last lines, which may say whose fault it was."""
+        """The same failure with more of the module's last lines, which may change its class."""
         if self.step is None or self.exit_code is None or self.reason != _MODULE_FAILED:
             return replace(self, message=message)
         return _module_failure(self.step, self.exit_code, message, self.finished_at)
 
 
 def classify(job: Document, pod: Document | None) -> Failure:
-    """The failure of a Job that has ended without a report of its publish container."""
+    """The failure of a Job that finished without a report from its publish container."""
     if pod is None:
         name = job["metadata"]["name"]
         return Failure(FailureClass.INFRASTRUCTURE, "PodLost", f"the pod of Job {name} is gone")
@@ -77,7 +84,7 @@ def classify(job: Document, pod: Document | None) -> Failure:
 
 
 def _disturbed(pod: Document) -> Failure | None:
-    """What was done to the pod from outside; the containers' exit codes say nothing then."""
+    """What was done to the pod from outside; the containers' exit codes mean nothing then."""
     message = str(pod["status"].get("message", ""))
     scratch = _SCRATCH_FULL.search(message)
     if scratch:
@@ -95,7 +102,7 @@ def _disturbed(pod: Document) -> Failure | None:
 
 
 def _deleted_while_running(pod: Document) -> bool:
-    """Whether somebody deleted the pod before its first failed container had ended by itself."""
+    """Whether the pod was deleted before its first failed container finished by itself."""
     deletion = pod["metadata"].get("deletionTimestamp")
     if deletion is None or succeeded(pod):
         return False
@@ -146,7 +153,7 @@ def _stager_failure(container: str, problem: Problem | None, message: str, exit_
         text = f"{container} ended with exit code {exit_code}: {message}"
         return Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", text, None, exit_code, at)
     kind = FailureClass.INFRASTRUCTURE if problem.reason in _STAGER_TEMPORARY else FailureClass.SCIENCE
-    # A module that was at fault ended with exit code 0; the stager's own code would mislead.
+    # The module at fault exited with code 0; the stager's own exit code would mislead.
     return Failure(kind, problem.reason, problem.message, problem.step or None, None, at)
 
 
@@ -157,7 +164,7 @@ def _container_lost(pod: Document, container: str, message: str, at: str | None)
 
 
 def _stopped_without_failure(pod: Document) -> Failure:
-    """The pod's time ran out while no container failed: one could not begin, or a module took its end for success."""
+    """The pod ran out of time but no container failed: one could not start, or a module exited with 0 on SIGTERM."""
     limit = pod["spec"].get("activeDeadlineSeconds")
     problem = start_problem(pod)
     if problem is not None:
@@ -168,14 +175,14 @@ def _stopped_without_failure(pod: Document) -> Failure:
     if step is None:
         text = f"no step began within the pod's limit of {limit} s"
         return Failure(FailureClass.INFRASTRUCTURE, "NotStarted", text)
-    if _ended_inparse_time(pod, names.step_container(step)):
+    if _finished_in_time(pod, names.step_container(step)):
         text = f"the step after {step} did not begin within the pod's limit of {limit} s"
         return Failure(FailureClass.INFRASTRUCTURE, "NotStarted", text)
     return _timed_out(pod, step, names.step_container(step))
 
 
-def _ended_inparse_time(pod: Document, container: str) -> bool:
-    """Whether a container had ended before the pod's time was up."""
+def _finished_in_time(pod: Document, container: str) -> bool:
+    """Whether a container had finished before the pod ran out of time."""
     limit, began = pod["spec"].get("activeDeadlineSeconds"), pod_started(pod)
     for one in container_statuses(pod):
         at = one.get("state", {}).get("terminated", {}).get("finishedAt")
@@ -189,5 +196,5 @@ def _timed_out(pod: Document, step: str | None, container: str) -> Failure:
     if step is None:
         text = f"container {container} did not end within the pod's limit of {limit} s"
         return Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", text)
-    text = f"step {step} ran longer than it may and was stopped (its pod {limit} s after its start)"
+    text = f"step {step} exceeded its timeout and was stopped (its pod {limit} s after its start)"
     return Failure(FailureClass.SCIENCE, TIMED_OUT, text, step)

@@ -1,4 +1,4 @@
-"""Names, labels and annotations of everything the operator makes, in one place."""
+"""Names, labels and annotations of everything the operator creates."""
 
 import hashlib
 import re
@@ -29,31 +29,31 @@ _STEP_AND_NUMBER = re.compile(r"([a-z0-9-]+)=([0-9]{1,9})")
 
 
 def step_container(step: str) -> str:
-    """Container of a step; the prefix keeps a step named `publish` apart from the stager's."""
+    """A step's container; the prefix distinguishes a step named `publish` from the stager's container."""
     return _STEP_PREFIX + step
 
 
 def container_step(container: str) -> str | None:
-    """The step that a container runs, None for the stager's own."""
+    """The step that a container runs; None for the stager's containers."""
     return container.removeprefix(_STEP_PREFIX) if container.startswith(_STEP_PREFIX) else None
 
 
 def job_name(processing: str, uid: str, step: str, attempt: int) -> str:
-    """The one name that an attempt's Job can have: to create it twice is a conflict, not a second run.
+    """The unique name of an attempt's Job: creating it twice is a conflict, not a second run.
 
-    The CR's uid is part of it, so that a star deleted and created again never meets its former Jobs. The Job
-    controller adds a suffix of six characters to a pod's name and cuts long ones itself.
+    The resource's uid is part of it, so that a star that was deleted and created again does not meet its former Jobs.
+    The Job controller appends six characters to form the pod's name, and shortens long names itself.
     """
     return _job_name(processing, f"{uid}/{step}", step, attempt)
 
 
 def salvage_name(processing: str, uid: str, job: str, step: str, attempt: int) -> str:
-    """The one name of the n-th salvage of what a Job left, `step` being the first to be published."""
+    """The unique name of the n-th salvage of a Job; `step` is the first step to publish."""
     return _job_name(processing, f"{uid}/{job}/{step}", "salvage", attempt)
 
 
 def salvage_number(job: str) -> int:
-    """The n of `salvage_name`; 0 for a name that it has not made."""
+    """The n of `salvage_name`; 0 for any other name."""
     number = job.rpartition("-")[2]
     return int(number) if number.isdecimal() else 0
 
@@ -70,13 +70,13 @@ def steps_annotation(numbers: Mapping[str, int]) -> str:
 
 
 def annotated_steps(annotation: str) -> dict[str, int]:
-    """What `steps_annotation` has written, in its order; nothing if somebody else has."""
+    """The inverse of `steps_annotation`; empty for any other text."""
     pairs = [_STEP_AND_NUMBER.fullmatch(pair) for pair in annotation.split(",")]
     return {pair[1]: int(pair[2]) for pair in pairs if pair is not None} if all(pairs) else {}
 
 
 def label_value(text: str) -> str:
-    """A CR's name as a label value: cut to 63 characters, told apart by a digest."""
+    """A resource's name as a label value: cut to 63 characters, made unique by a digest."""
     if len(text) <= _MAX_NAME:
         return text
     return f"{text[:52]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

@@ -1,4 +1,4 @@
-"""What all Jobs of the operator have in common: one pod, locked down, with the site's settings."""
+"""What all Jobs of the operator share: one locked-down pod with the site's settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,8 +35,8 @@ def one_pod_job(
             "ownerReferences": [owner.reference()],
         },
         "spec": {
-            # One pod and no second one, disruptions included: what to do next is the operator's to judge, which
-            # knows what need not run again.
+            # Never a second pod, not even after a disruption: the operator decides what to do next, since it knows
+            # what need not run again.
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
@@ -80,11 +80,11 @@ def products_volume(site: Site) -> Document:
 
 
 def variable(name: str, value: str) -> Document:
-    """A variable of a container's environment, taken literally."""
-    # Kubernetes expands $(NAME) in values and takes $$ for a dollar.
+    """A variable of a container's environment, with a literal value."""
+    # Kubernetes expands $(NAME) in values; $$ is a literal dollar.
     return {"name": name, "value": value.replace("$", "$$")}
 
 
 def owned_by(job: Document, uid: str | None) -> bool:
-    """Whether a Job is of the resource with that uid; another of the same name may have been deleted before."""
+    """Whether a Job belongs to the resource with this uid, not to an earlier one of the same name."""
     return any(one["uid"] == uid for one in job["metadata"].get("ownerReferences", []))

@@ -1,11 +1,11 @@
-"""Reading a pod's status."""
+"""Read a pod's status."""
 
 from collections.abc import Iterable
 
 from plato_sas.api import Document
 from plato_sas.jobs import names
 
-# Why a container does not begin; the kubelet goes on trying.
+# Why a container cannot start; the kubelet keeps trying.
 _START_PROBLEMS = frozenset(
     {
         "ErrImagePull",
@@ -19,8 +19,8 @@ _START_PROBLEMS = frozenset(
 )
 
 
-def terminal(pod: Document) -> bool:
-    """Whether the pod has stopped for good."""
+def pod_finished(pod: Document) -> bool:
+    """Whether the pod has finished: none of its containers will run again."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -29,14 +29,14 @@ def succeeded(pod: Document) -> bool:
 
 
 def newest(pods: Iterable[Document]) -> Document | None:
-    """Creation times are whole seconds; of two within one, a pod that still runs replaced one that has stopped."""
+    """The pod created last; of two created in the same second, the one that still runs."""
     return max(
-        pods, key=lambda pod: (str(pod["metadata"].get("creationTimestamp", "")), not terminal(pod)), default=None
+        pods, key=lambda pod: (str(pod["metadata"].get("creationTimestamp", "")), not pod_finished(pod)), default=None
     )
 
 
 def disruption(pod: Document) -> Document | None:
-    """The condition that says that the pod was evicted, preempted or lost with its node."""
+    """The condition set when the pod was evicted, preempted or lost with its node."""
     for condition in pod.get("status", {}).get("conditions", []):
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
             found: Document = condition
@@ -45,13 +45,13 @@ def disruption(pod: Document) -> Document | None:
 
 
 def pod_started(pod: Document) -> str | None:
-    """When the kubelet took the pod on."""
+    """When the kubelet accepted the pod."""
     started: str | None = pod.get("status", {}).get("startTime")
     return started
 
 
 def container_statuses(pod: Document | None) -> list[Document]:
-    """Of all containers, in the order in which they run."""
+    """The statuses of all containers, in the order in which they run."""
     if pod is None:
         return []
     status = pod.get("status", {})
@@ -69,7 +69,7 @@ def messages(pod: Document) -> dict[str, str]:
 
 
 def start_problem(pod: Document) -> tuple[str, str, str] | None:
-    """Name of a container that cannot begin, reason and message."""
+    """Name, reason and message of a container that cannot start."""
     for container in container_statuses(pod):
         waiting = container.get("state", {}).get("waiting", {})
         if waiting.get("reason") in _START_PROBLEMS:
@@ -78,7 +78,7 @@ def start_problem(pod: Document) -> tuple[str, str, str] | None:
 
 
 def last_step(pod: Document) -> str | None:
-    """The step that was running, or had run last."""
+    """The step that runs or ran last."""
     begun = [
         names.container_step(str(one["name"]))
         for one in container_statuses(pod)

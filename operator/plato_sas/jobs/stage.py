@@ -1,15 +1,14 @@
-"""What a Job is made from: a stage, the steps that share one pod; or a salvage of what such a pod left."""
+"""What a Job is built from: a stage (steps that share one pod), or a salvage of what such a pod left unpublished."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from plato_sas.api import API_VERSION, ModuleResources
+from plato_sas.api import API_VERSION, Document, ModuleResources
 from plato_sas.stager.description import PublishOrder, Stage
 
 
 @dataclass(frozen=True)
 class StepRun:
-    """How one step's container is run: the catalogue's resources, with the memory that this attempt gets."""
+    """How one step's container runs: the module's resources, with the memory of this attempt."""
 
     name: str
     image: str
@@ -22,7 +21,7 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Owner:
-    """The StarProcessing, or StarCatalogue, that a Job belongs to."""
+    """The StarProcessing or StarCatalogue that a Job belongs to."""
 
     name: str
     namespace: str
@@ -30,7 +29,7 @@ class Owner:
     labels: dict[str, str]
     kind: str = "StarProcessing"
 
-    def reference(self) -> dict[str, Any]:
+    def reference(self) -> Document:
         return {
             "apiVersion": API_VERSION,
             "kind": self.kind,
@@ -61,7 +60,7 @@ class StageRun:
 
 @dataclass(frozen=True)
 class SalvageRun:
-    """Publishes the steps of a failed stage that ended well before it failed. `numbers`: their attempt numbers."""
+    """Publishes the steps that completed before their stage failed. `numbers`: their attempt numbers."""
 
     owner: Owner
     job: str
@@ -74,15 +73,15 @@ Run = StageRun | SalvageRun
 
 @dataclass(frozen=True)
 class Site:
-    """What the site decides for every Job."""
+    """What the site configures for every Job."""
 
     stager_image: str
-    catalogue_image: str | None = None  # without it there are no catalogues
+    catalogue_image: str | None = None  # None: the site makes no catalogues
     inputs_claim: str = "sas-inputs"
     products_claim: str = "sas-products"
     user: int = 10001
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     node_selector: tuple[tuple[str, str], ...] = ()
-    tolerations: tuple[dict[str, Any], ...] = ()
+    tolerations: tuple[Document, ...] = ()
     priority_class: str | None = None

@@ -1,1 +1,1 @@
-"""Pure: what a star's graph is, whether it is sound, and what to do next. No client, no clock, no kopf."""
+"""Pure functions: build and check a pipeline's graph, and decide what to do next. No client, no clock, no kopf."""

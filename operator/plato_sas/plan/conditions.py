@@ -1,4 +1,4 @@
-"""Conditions of a resource, as the Kubernetes API conventions want them."""
+"""Conditions that follow the Kubernetes API conventions."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -18,7 +18,7 @@ def with_condition(
     message: str,
     now: str,
 ) -> list[Condition]:
-    """The conditions with one set; its transition time moves only when its status does."""
+    """Set one condition; its transition time changes only with its status."""
     old = next((one for one in conditions if one.type == kind), None)
     since = old.last_transition_time if old is not None and old.status == status else now
     new = Condition(

@@ -1,9 +1,9 @@
-"""A Job whose pod is not made: a quota or a policy of the namespace forbids it."""
+"""Jobs without a pod: a quota or a policy may forbid it, and no watch event would ever follow."""
 
-from plato_sas.api import seconds_between
 from plato_sas.jobs.attempt import Attempt
+from plato_sas.plan.times import seconds_between
 
-POD_EXPECTED_SECONDS = 30.0  # a Job controller that is not hindered makes its pod sooner
+POD_EXPECTED_SECONDS = 30.0  # the Job controller usually creates the pod much sooner
 
 
 def no_pod_yet(attempt: Attempt) -> bool:
@@ -11,7 +11,7 @@ def no_pod_yet(attempt: Attempt) -> bool:
 
 
 def without_pod(attempt: Attempt, now: str) -> tuple[str, str] | None:
-    """What to say of a Job that has made no pod for longer than that takes: a quota or a policy forbids it."""
+    """Reason and message for a Job whose pod is overdue; None for any other."""
     if not no_pod_yet(attempt) or attempt.started_at is None:
         return None
     if seconds_between(attempt.started_at, now) < POD_EXPECTED_SECONDS:

@@ -1,6 +1,6 @@
-"""What runs around the modules inside a stage's pod: stage-in before them, publish after them.
+"""What runs before and after the modules in a stage's pod: stage-in and publish.
 
-Standard library only: the image holds a Python interpreter and this package. Both read the stage's description
-(`description.Stage`), written by `plato_sas.jobs` into stage-in's environment, and speak to the operator through
-the container's termination message (`messages`).
+Standard library only: the image contains a Python interpreter and this package. Stage-in reads the stage's description
+(`description.Stage`) from its environment, where `plato_sas.jobs` has put it, and leaves it for publish. Both report to
+the operator through their container's termination message (`messages`).
 """

@@ -44,7 +44,7 @@ def _document(variable: str) -> str:
 
 
 def _carried_out(action: str, roots: Roots) -> tuple[str, bool]:
-    """The report, and whether the pod may go on (stage-in) or has published all it could be asked for."""
+    """The report, and whether the pod may continue (stage-in) or everything ordered was published (publish)."""
     limit = room(1)
     try:
         if action == "stage-in":
@@ -59,7 +59,7 @@ def _carried_out(action: str, roots: Roots) -> tuple[str, bool]:
     except Problem as problem:
         return problem.to_json(limit), False
     except OSError as error:
-        # A full or read-only volume: not the module's fault, so the operator may try again.
+        # A full or read-only volume: not the module's fault, so the operator may retry.
         reason = "StageInFailed" if action == "stage-in" else "PublishFailed"
         return Problem("", reason, f"{action}: {error}").to_json(limit), False
 

@@ -1,6 +1,6 @@
-"""What the operator tells the stager: JSON documents in the environment of its two containers.
+"""The operator's orders for the stager: JSON documents in the environment of its two containers.
 
-Named tuples, here and in the rest of the stager: dataclasses take as long to import as all else that it needs.
+The stager uses named tuples because importing dataclasses takes as long as all its other imports.
 """
 
 import json
@@ -10,23 +10,22 @@ from typing import Any, NamedTuple
 STAGE_VARIABLE = "SAS_STAGE"
 PUBLISH_VARIABLE = "SAS_PUBLISH"
 
-ATTEMPTS = ".attempts"  # in a star's folder: what is not published
+ATTEMPTS = ".attempts"  # in a star's folder: unpublished attempts
 
 
 class InputDescription(NamedTuple):
     """A file that a step reads. `path` is relative to the volume's root.
 
-    A `late` input is brought to the module by stage-in itself, which alone can see whether it is there; the others
-    are mounted.
+    A `late` input is copied by stage-in itself, which alone can tell whether it exists; the others are mounted.
     """
 
     name: str
     volume: str  # "inputs" or "products"
     path: str
-    sha256: str | None = None  # expected content; None where nobody has said
-    producer: str | None = None  # folder of the published step whose manifest holds the expected content
+    sha256: str | None = None  # expected content; None if unknown
+    producer: str | None = None  # folder of the published step whose manifest has the expected content
     output: str | None = None  # that step's output
-    made_by: str | None = None  # the step of this stage that makes it
+    made_by: str | None = None  # the step of this stage that produces it
     optional: bool = False
     late: bool = False
 
@@ -47,7 +46,7 @@ class FactDescription(NamedTuple):
 
 
 class StepDescription(NamedTuple):
-    """One module run. `forced` is the rerun that wants it to run even if a product of the same key is there."""
+    """One module run. `forced`: the rerun for which it runs even if products with the same key exist."""
 
     name: str
     module: str
@@ -86,16 +85,16 @@ class Stage(NamedTuple):
 
     @property
     def attempts_folder(self) -> PurePosixPath:
-        """Where the star's unfinished work is."""
+        """The folder of the star's unpublished attempts."""
         return self.folder / ATTEMPTS
 
     @property
     def attempt_folder(self) -> PurePosixPath:
-        """Where this stage's unpublished outputs are, one folder a step."""
+        """The folder of this stage's unpublished outputs, with one folder per step."""
         return self.attempts_folder / self.id
 
     def to_json(self) -> str:
-        """Without what is at its default: the document is part of two objects of the API server."""
+        """Without default values, since two objects of the API server contain the document."""
         return json.dumps(_compact(self), separators=(",", ":"), sort_keys=True)
 
     @classmethod
@@ -116,13 +115,13 @@ class Stage(NamedTuple):
 
 
 class PublishOrder(NamedTuple):
-    """What to publish: steps of one attempt, which has run in this pod or in an earlier one."""
+    """What to publish: steps of one attempt, which ran in this pod or in an earlier one."""
 
     campaign: str
     star: str
     attempt: str  # the id of the stage that ran them
     steps: list[str]
-    containers: int = 1  # of the pod that publishes: they share the room for reports
+    containers: int = 1  # of the publishing pod: they share the space for reports
 
     @property
     def folder(self) -> PurePosixPath:
@@ -131,7 +130,7 @@ class PublishOrder(NamedTuple):
 
     @property
     def attempt_folder(self) -> PurePosixPath:
-        """Where the attempt's outputs are."""
+        """The folder of the attempt's outputs."""
         return self.folder / ATTEMPTS / self.attempt
 
     def to_json(self) -> str:

@@ -28,7 +28,7 @@ class FactsInvalid(Exception):
 
 
 def read_facts(path: Path, declared: Sequence[FactDescription]) -> dict[str, Any]:
-    """The facts that a module wrote, {} if it wrote none. Raises FactsInvalid."""
+    """The facts that a module wrote; {} if none. Raises FactsInvalid."""
     try:
         descriptor = open_regular(path)
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
         known = ", ".join(sorted(types)) or "none"
         raise FactsInvalid(f"{FACTS}: {name[:64]!r} is not declared by the module (declared: {known})")
     expected = types[name]
-    # bool is an int to Python, never to a module author.
+    # bool is a subclass of int in Python, but not in a declaration
     if not isinstance(value, _TYPES[expected]) or (isinstance(value, bool) and expected != "boolean"):
         raise FactsInvalid(f"{FACTS}: {name} must be of type {expected}, not {json.dumps(value)[:64]}")
     if isinstance(value, int) and abs(value) > _MAX_INTEGER:

@@ -1,4 +1,4 @@
-"""Reading and writing files so that a crash, a symbolic link or a half-written file cannot do harm."""
+"""Read and write files so that a crash, a symbolic link or a half-written file does no harm."""
 
 import errno
 import hashlib
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK = 1 << 20
-# What open says of a link, a socket, a folder, a path through a file, and a file that may not be read. Everything
-# else is the volume's trouble.
+# The errors of open for a link, a socket, a folder, a path through a file, and an unreadable file. All others are the
+# volume's.
 _NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR, errno.EACCES})
 
 
 class NotAFile(Exception):
-    """Something other than a regular file stands where one was expected."""
+    """A path is not a regular file."""
 
 
 def open_regular(path: Path) -> int:
-    """A read-only descriptor of a regular file. Links are not followed: a module could plant one.
+    """A read-only descriptor of a regular file. Links are not followed, since a module could have made one.
 
-    Raises FileNotFoundError, NotAFile, or another OSError where the volume is at fault (a stale handle, an I/O error).
+    Raises FileNotFoundError, NotAFile, or another OSError if the volume is at fault (a stale handle, an I/O error).
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -37,7 +37,7 @@ def open_regular(path: Path) -> int:
 
 
 def sha256(descriptor: int) -> str:
-    """Hex SHA-256 of an open file, from its beginning."""
+    """The hex SHA-256 of an open file, read from its beginning."""
     digest = hashlib.sha256()
     os.lseek(descriptor, 0, os.SEEK_SET)
     while block := os.read(descriptor, _BLOCK):
@@ -46,9 +46,9 @@ def sha256(descriptor: int) -> str:
 
 
 def copy_regular(source: Path, target: Path, durable: bool = False) -> str:
-    """Copy a regular file to a new one that everybody may read; hex SHA-256 of what was copied.
+    """Copy a regular file to a new one that everybody may read; returns the hex SHA-256 of the content.
 
-    Raises as `open_regular`, and OSError where the copy cannot be written.
+    Raises as `open_regular`, and OSError if the copy cannot be written.
     """
     digest = hashlib.sha256()
     with open(open_regular(source), "rb") as file, target.open("xb") as copy:
@@ -72,7 +72,7 @@ def sync_folder(path: Path) -> None:
 
 
 def canonical(document: Any) -> str:
-    """The JSON text that digests are computed over: sorted keys, no spaces."""
+    """Canonical JSON for digests: sorted keys, no spaces."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

@@ -1,4 +1,4 @@
-"""manifest.json: what a published step is made of and where it comes from."""
+"""manifest.json: the outputs and the provenance of a published step."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ class PublishedFile(NamedTuple):
     sha256: str
 
     def there(self, folder: Path) -> bool:
-        """Whether the file is in a folder with this very content. Raises OSError if the volume is at fault."""
+        """Whether a folder has the file with exactly this content. Raises OSError if the volume is at fault."""
         try:
             descriptor = open_regular(folder / self.path)
         except (FileNotFoundError, NotAFile):
@@ -34,7 +34,7 @@ class PublishedFile(NamedTuple):
 
 
 def outputs_digest(outputs: Mapping[str, PublishedFile]) -> str:
-    """One SHA-256 for all outputs of a step, independent of their order."""
+    """One SHA-256 over all outputs of a step, independent of their order."""
     content = {name: [file.path, file.sha256] for name, file in outputs.items()}
     return hashlib.sha256(canonical(content).encode()).hexdigest()
 
@@ -45,9 +45,9 @@ def image_digest(image: str) -> str | None:
 
 
 def step_key(step: StepDescription, inputs: Mapping[str, str]) -> str:
-    """What decides a step's products: image, command, parameters, seed, and the inputs' SHA-256 by name.
+    """The key of a step: a digest over all that determines its products (image, command, parameters, seed, inputs).
 
-    Two runs of one key give the same products, so that the second is not needed.
+    Two runs with the same key produce the same, so the second is not needed.
     """
     content = {
         "image": image_digest(step.image) or step.image,
@@ -61,14 +61,14 @@ def step_key(step: StepDescription, inputs: Mapping[str, str]) -> str:
 
 
 class Manifest(NamedTuple):
-    """A manifest as read back: its outputs, and whatever else it says."""
+    """A manifest read from the product tree: its outputs and the whole document."""
 
     outputs: Mapping[str, PublishedFile]
     document: Mapping[str, Any]
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
-        """The manifest of a published step; None if there is none or it cannot be understood.
+        """The manifest of a published step; None if it is missing or invalid.
 
         Raises OSError if the volume is at fault.
         """
@@ -80,15 +80,15 @@ class Manifest(NamedTuple):
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             return None
         outputs = _outputs(document.get("outputs"))
-        return cls(outputs, document) if outputs is not None and _told(document) else None
+        return cls(outputs, document) if outputs is not None and _reportable(document) else None
 
     @property
     def report(self) -> PublishedStep:
-        """What publish has reported of the step."""
+        """What publish reported about the step."""
         return PublishedStep(self.document["digest"], self.document["facts"], self.document.get("missing", []))
 
     def complete(self, folder: Path, step: StepDescription) -> bool:
-        """Whether every output is there as it was published, and all are that the step must have now."""
+        """Whether every output exists as published, and all outputs that the step must have now are among them."""
         missing = self.document.get("missing", [])
         for one in step.outputs:
             output = self.outputs.get(one.name)
@@ -98,7 +98,7 @@ class Manifest(NamedTuple):
 
 
 def _outputs(found: object) -> dict[str, PublishedFile] | None:
-    """None where anything is not as `PublishedFile` says, or a path leads out of the step's folder."""
+    """None if anything does not fit `PublishedFile`, or a path leads out of the step's folder."""
     if not isinstance(found, dict):
         return None
     outputs = {}
@@ -114,8 +114,8 @@ def _outputs(found: object) -> dict[str, PublishedFile] | None:
     return outputs
 
 
-def _told(document: Mapping[str, Any]) -> bool:
-    """Whether what `Manifest.report` returns is there. Manifests did not always list missing outputs."""
+def _reportable(document: Mapping[str, Any]) -> bool:
+    """Whether the document has what `Manifest.report` reads. Older manifests do not list missing outputs."""
     missing = document.get("missing", [])
     return (
         isinstance(document.get("digest"), str)

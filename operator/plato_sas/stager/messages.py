@@ -1,22 +1,22 @@
-"""What the stager tells the operator: one JSON document in the container's termination message."""
+"""The stager's reports to the operator: one JSON document in the container's termination message."""
 
 import json
 from typing import Any, NamedTuple
 
-# The kubelet keeps so many bytes of one container's message, and so many of all of a pod's, the latter divided equally
-# among the containers (normalizeStatus in pkg/kubelet/status/status_manager.go): beyond, it cuts.
+# The kubelet's limits in bytes for one container's message, and for all messages of a pod, divided equally among its
+# containers (normalizeStatus in pkg/kubelet/status/status_manager.go). It cuts longer messages.
 _CONTAINER_LIMIT = 4096
 _POD_LIMIT = 12 * 1024
-_SHORTEST = 200  # what the other texts of a report leave to a message at least
+_SHORTEST = 200  # the least space that the other texts of a report leave to a message
 
 
 def room(containers: int) -> int:
-    """How many bytes one container of a pod with so many may report."""
+    """How many bytes each container of a pod with so many containers may report."""
     return min(_CONTAINER_LIMIT, _POD_LIMIT // containers)
 
 
 class Problem(Exception):
-    """Why a stage cannot start or its products cannot be published. `step` and `reason` reach the status."""
+    """Why a stage cannot start, or its products cannot be published. `step` and `reason` reach the status."""
 
     def __init__(self, step: str, reason: str, message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class Problem(Exception):
         self.message = message
 
     def to_json(self, limit: int) -> str:
-        """At most `limit` bytes long."""
+        """JSON of at most `limit` bytes."""
         message = self.message
         while True:
             text = _encode({"error": {"step": self.step, "reason": self.reason, "message": message}})
@@ -35,7 +35,7 @@ class Problem(Exception):
 
 
 class PublishedStep(NamedTuple):
-    """One published step: digest over its outputs (None where a report had no room), facts, absent optional outputs."""
+    """One published step: digest over its outputs (None if the report had no room), facts, absent optional outputs."""
 
     digest: str | None = None
     facts: dict[str, Any] = {}
@@ -48,8 +48,8 @@ class PublishedStep(NamedTuple):
 class StagedIn(NamedTuple):
     """Stage-in's report.
 
-    `inputs`: SHA-256 of every external product that was read, by name. `reused`: steps whose products are there
-    already; the stage has not begun then.
+    `inputs`: SHA-256 of every external product read, by name. `reused`: steps whose products exist already; if there
+    are any, the stage does not begin.
     """
 
     inputs: dict[str, str] = {}
@@ -62,7 +62,7 @@ class StagedIn(NamedTuple):
         return _encode(document)
 
     def fitted(self, limit: int) -> "StagedIn":
-        """With as much as fits: first the digests of reused steps go (manifests have them), then inputs."""
+        """The report with as much as fits: first without digests of reused steps (manifests have them), then inputs."""
         if len(self.to_json()) <= limit:
             return self
         fitting = StagedIn(self.inputs, without_digests(self.reused))
@@ -81,7 +81,7 @@ class Withheld(NamedTuple):
 
 
 class Published(NamedTuple):
-    """Publish's report, by step. A step that is in neither has yet to be published, or depends on a withheld one."""
+    """Publish's report, by step. A step in neither has yet to be published, or depends on a withheld one."""
 
     steps: dict[str, PublishedStep] = {}
     failed: dict[str, Withheld] = {}
@@ -93,18 +93,18 @@ class Published(NamedTuple):
         return _encode(document)
 
     def fitted(self, limit: int) -> "Published | None":
-        """Without the digests if they do not fit (manifests have them); None if it does not fit even so."""
+        """The report, without digests if they do not fit (manifests have them); None if it still does not fit."""
         fitting = self if len(self.to_json()) <= limit else Published(without_digests(self.steps), self.failed)
         return fitting if len(fitting.to_json()) <= limit else None
 
 
 def without_digests(steps: dict[str, PublishedStep]) -> dict[str, PublishedStep]:
-    """The steps as reported where there is little room."""
+    """The steps without their digests."""
     return {name: step._replace(digest=None) for name, step in steps.items()}
 
 
 def shortened(message: str, length: int) -> str:
-    """A message of at most so many characters."""
+    """The message, cut to `limit` characters."""
     return message if len(message) <= length else message[: length - 3] + "..."
 
 
@@ -125,7 +125,7 @@ def _steps(document: dict[str, Any], key: str) -> dict[str, PublishedStep]:
 
 
 def parse_problem(text: str) -> Problem | None:
-    """The problem in a termination message, if there is one."""
+    """The problem in a termination message; None if there is none."""
     error = _document(text).get("error")
     return Problem(error["step"], error["reason"], error["message"]) if isinstance(error, dict) else None
 

@@ -1,4 +1,4 @@
-"""What a module has left in /sas/out: its declared outputs, and what was not declared."""
+"""What a module left in /sas/out: declared outputs, and undeclared files."""
 
 import os
 from collections.abc import Container
@@ -16,17 +16,16 @@ Outputs = dict[str, PublishedFile]
 
 
 def take_outputs(step: StepDescription, folder: Path, mounted: Container[str]) -> tuple[Outputs, list[str]]:
-    """The declared outputs that are there, durable and read-only, and the optional ones that are not.
+    """The declared outputs that exist, made durable and read-only, and the absent optional ones.
 
-    `mounted`: outputs that the kubelet has been asked to mount for a later step. Raises Problem, naming the output,
-    or OSError.
+    `mounted`: outputs that the kubelet mounts for a later step. Raises Problem, naming the output, or OSError.
     """
     found: Outputs = {}
     missing: list[str] = []
     for output in step.outputs:
         where = f"step {step.name}: output {output.name}: /sas/out"
         if output.name in mounted:
-            # The kubelet makes a folder where a file to be mounted is not there.
+            # The kubelet creates a folder if a file to be mounted does not exist.
             with suppress(OSError):
                 (folder / output.path).rmdir()
         try:
@@ -50,7 +49,7 @@ def take_outputs(step: StepDescription, folder: Path, mounted: Container[str]) -
 
 
 def remove_undeclared(step: StepDescription, folder: Path) -> int:
-    """Drop what the module did not declare; how many entries there were besides the stager's own."""
+    """Remove undeclared files; returns how many entries there were besides the stager's own."""
     declared = {output.path for output in step.outputs}
     with os.scandir(folder) as entries:
         undeclared = [entry.name for entry in entries if entry.name not in declared]

@@ -1,4 +1,4 @@
-"""Bringing a finished folder to its place in the product tree in one instant."""
+"""Put a finished folder into its place in the product tree atomically."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ _RENAME_EXCHANGE = 2
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Make a step visible in one instant, in the place of an older one if there is one. Raises OSError."""
+    """Make a step visible atomically, replacing an older one. Raises OSError."""
     try:
         os.rename(source, target)
     except OSError as error:
@@ -24,7 +24,7 @@ def move_into_place(source: Path, target: Path) -> None:
 
 
 def clear_up(source: Path) -> None:
-    """Remove the older folder that `move_into_place` has replaced; a run that was killed may have left it."""
+    """Remove the folder that `move_into_place` replaced, perhaps in an earlier run that was killed."""
     remove(source)
     remove(_aside(source))
 
@@ -34,7 +34,7 @@ def _aside(source: Path) -> Path:
 
 
 def _exchange(source: Path, target: Path) -> None:
-    """Swap two folders atomically (Linux renameat2); where the file system cannot, replace one in two renames."""
+    """Swap two folders atomically (Linux renameat2), or in two renames if the file system cannot."""
     import ctypes  # a first publication does not need it
 
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

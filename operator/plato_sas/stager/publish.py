@@ -22,11 +22,11 @@ from plato_sas.stager.roots import Roots
 
 
 def publish(order: PublishOrder, roots: Roots) -> Published:
-    """Publish steps of an attempt whose modules ended well, in the order of their stage.
+    """Publish the completed steps of an attempt, in the order of their stage.
 
-    A step that is not as declared is withheld, and so is what was made of it. What is published already by this
-    attempt is reported again: publish may have been killed before anybody read its report. Where the report is full
-    the rest stays for another order. Raises OSError.
+    A step whose outputs are not as declared is withheld, and so are those that depend on it. Steps already published by
+    this attempt are reported again, since publish may have been killed before its report was read. If the report is
+    full, the remaining steps wait for another order. Raises OSError.
     """
     attempt = _Attempt(order, roots.products)
     published = Published()
@@ -56,7 +56,7 @@ class _Checked(NamedTuple):
 
 
 class _Attempt:
-    """The attempt whose steps are published. `ordered`: those to publish now, each after what it was made of."""
+    """The attempt whose steps are published. `ordered`: the steps to publish now, in topological order."""
 
     def __init__(self, order: PublishOrder, products: Path) -> None:
         self._order = order
@@ -71,18 +71,18 @@ class _Attempt:
         self._made: dict[str, Outputs] = {}
 
     def check(self, name: str) -> _Checked | Withheld | None:
-        """Whether a step may be published; None if it was made of one that may not. Nothing is removed yet."""
+        """Check a step; None if it depends on one that may not be published. Removes nothing yet."""
         earlier = self._published_before(name)
         if earlier is not None:
             return _Checked(earlier.report, dict(earlier.outputs), None)
         try:
             return self._checked(name)
         except Problem as problem:
-            # One report may hold several.
+            # One report may have to hold several.
             return Withheld(problem.reason, shortened(problem.message, self.room // 3))
 
     def place(self, name: str, checked: _Checked) -> None:
-        """Make a checked step visible. What a run that was killed has left undone is done now."""
+        """Make a checked step visible, and finish what a killed run left undone."""
         folder = self.folder / name
         if checked.inputs is None or self._record is None:
             sync_folder(self._published_in)
@@ -118,7 +118,7 @@ class _Attempt:
         made = self._inputs_made(step)
         if made is None:
             return None
-        folder.chmod(0o755)  # the module could change it
+        folder.chmod(0o755)  # the module could have changed it
         stage = self._record.stage
         mounted = {one.output or one.name for other in stage.steps for one in other.inputs if one.made_by == name}
         outputs, missing = take_outputs(step, folder, mounted)
@@ -134,7 +134,7 @@ class _Attempt:
         return _Checked(report, outputs, {**self._record.inputs.get(name, {}), **made})
 
     def _inputs_made(self, step: StepDescription) -> dict[str, str] | None:
-        """SHA-256 of the inputs that steps of the same stage have made; None if one of those is withheld."""
+        """SHA-256 of the inputs produced by steps of the same stage; None if one of these is withheld."""
         found = {}
         for one in step.inputs:
             if one.made_by is None:

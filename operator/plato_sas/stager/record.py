@@ -1,4 +1,4 @@
-"""What the stager keeps in an attempt's folder: hidden names beside the steps' folders, where no module reaches."""
+"""The stager's own files in an attempt's folder: hidden, beside the steps' folders, out of reach of modules."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ RECORD = ".stage.json"
 
 
 class AttemptRecord(NamedTuple):
-    """Left by stage-in for publish: the stage, and the SHA-256 of every input that it has seen, by step and input."""
+    """Left by stage-in for publish: the stage, and the SHA-256 of every input it read, by step and input."""
 
     stage: Stage
     inputs: Mapping[str, Mapping[str, str]]
@@ -24,7 +24,7 @@ class AttemptRecord(NamedTuple):
 
     @classmethod
     def read(cls, attempt: Path) -> "AttemptRecord | None":
-        """None if the attempt's folder is gone, or the record is not whole. Raises OSError."""
+        """None if the attempt's folder is gone or the record is incomplete. Raises OSError."""
         try:
             document = json.loads((attempt / RECORD).read_text())
             return cls(Stage.from_json(json.dumps(document["stage"])), document["inputs"])
@@ -33,7 +33,7 @@ class AttemptRecord(NamedTuple):
 
 
 def remove_if_empty(attempt: Path) -> None:
-    """Remove an attempt's folder once no step's folder is left; another step's is left alone. Raises OSError."""
+    """Remove an attempt's folder if no step's folder is left in it. Raises OSError."""
     try:
         names = [entry.name for entry in attempt.iterdir()]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Removing what a module has left, however it is nested and whatever modes it has."""
+"""Remove what a module left, however deeply nested and whatever its modes."""
 
 import errno
 import os
@@ -8,11 +8,10 @@ _FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link (not what it leads to), or a folder with all that is in it; nothing if nothing is there.
+    """Remove a file, a link (not its target) or a folder with its content, if it exists.
 
-    Raises OSError. Links are not followed even if a module that still runs puts one in a folder's place. Folders
-    within folders are first moved up: a module can nest them deeper than a path, the stack or the table of
-    descriptors reaches.
+    Raises OSError. Links are not followed, even if a module that still runs replaces a folder by one. Nested folders
+    are moved up first: a module can nest them deeper than the limits of paths, the stack or open descriptors allow.
     """
     try:
         parent = os.open(path.parent, os.O_RDONLY | _FOLDER)
@@ -33,7 +32,7 @@ def remove(path: Path) -> None:
 
 
 def _drained(folder: int, top: int) -> bool:
-    """Take out of a folder what it holds; False if it held nothing."""
+    """Empty a folder; False if it was empty."""
     found = False
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -52,7 +51,7 @@ def _drained(folder: int, top: int) -> bool:
 
 
 def _unlinked(name: str, folder: int) -> bool:
-    """Remove a file, a link or an empty folder (also another user's, such as the kubelet's); False for a full one."""
+    """Remove a file, a link or an empty folder, even another user's (the kubelet's, say); False if it is not empty."""
     try:
         os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
@@ -68,7 +67,7 @@ def _unlinked(name: str, folder: int) -> bool:
 
 
 def _opened(name: str, parent: int) -> int:
-    """A descriptor of a folder, made accessible; the folder is held first, so that its mode is set and no other's."""
+    """A descriptor of a folder, made accessible; opened before the mode is set, so that no other's mode is changed."""
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | _FOLDER, dir_fd=parent)
     try:
         held = f"/proc/self/fd/{handle}"

@@ -1,4 +1,4 @@
-"""Reuse by key: a step whose key equals a published manifest's is not run again."""
+"""Reuse by key: a step does not run again if a published manifest has the same key."""
 
 import json
 import os
@@ -16,10 +16,10 @@ Digests = Mapping[str, Mapping[str, str]]
 
 
 def find_reused(stage: Stage, inputs: Digests, products: Path) -> dict[str, PublishedStep]:
-    """The steps of a stage whose products are there already; those of another campaign are linked into this one.
+    """The steps of a stage whose products exist already; those of another campaign are linked into this one.
 
-    `inputs` holds the SHA-256 of the inputs that exist, by step and input. As many steps as a report has room for; the
-    others are found when they are asked for again. Raises OSError.
+    `inputs`: SHA-256 of the existing inputs, by step and input. Returns as many steps as a report has room for; the
+    others are found in a later stage. Raises OSError.
     """
     reused: dict[str, PublishedStep] = {}
     made: dict[str, Manifest] = {}
@@ -41,7 +41,7 @@ def find_reused(stage: Stage, inputs: Digests, products: Path) -> dict[str, Publ
 
 
 def _input_digests(step: StepDescription, inputs: Digests, made: Mapping[str, Manifest]) -> dict[str, str] | None:
-    """Every input's SHA-256; None if one has yet to be made."""
+    """Every input's SHA-256; None if one has yet to be produced."""
     digests = dict(inputs.get(step.name, {}))
     for one in step.inputs:
         if one.made_by is None:
@@ -56,7 +56,7 @@ def _input_digests(step: StepDescription, inputs: Digests, made: Mapping[str, Ma
 
 
 def _find(stage: Stage, step: StepDescription, key: str, products: Path) -> tuple[str, Manifest] | None:
-    """A published step of this key: its campaign and manifest."""
+    """A published step with this key: its campaign and manifest."""
     for campaign in _campaigns(stage, step, products):
         folder = products / campaign / stage.star / step.name
         manifest = Manifest.read(folder)
@@ -86,7 +86,7 @@ def _may_stand_in(stage: Stage, step: StepDescription, manifest: Manifest) -> bo
 
 
 def _adopt(stage: Stage, step: StepDescription, source: Path, manifest: Manifest, products: Path) -> None:
-    """Publish another campaign's product in this one: the same files under a manifest of their own."""
+    """Publish another campaign's products in this one: the same files with a new manifest."""
     folder = products / stage.attempt_folder / step.name
     folder.mkdir(parents=True)
     for output in manifest.outputs.values():
@@ -108,7 +108,7 @@ def _adopt(stage: Stage, step: StepDescription, source: Path, manifest: Manifest
 
 
 def _link(source: Path, folder: Path, output: PublishedFile) -> None:
-    """Put an output into a folder as the same file, or as a copy where there are no hard links. Raises OSError."""
+    """Hard-link an output into a folder, or copy it if links are not possible. Raises OSError."""
     try:
         os.link(source / output.path, folder / output.path, follow_symlinks=False)
     except OSError:

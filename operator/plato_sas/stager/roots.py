@@ -11,7 +11,7 @@ TERMINATION_LOG = "/dev/termination-log"
 
 
 class Roots(NamedTuple):
-    """Folders that the stager works in; `work` is the pod's own and goes with it."""
+    """Folders that the stager works in; `work` belongs to the pod and is deleted with it."""
 
     inputs: Path
     products: Path
@@ -20,7 +20,7 @@ class Roots(NamedTuple):
 
     @classmethod
     def of_pod(cls) -> "Roots":
-        """The mounts of a stage's pod; SAS_ROOT moves them (for tests)."""
+        """The mounts of a stage's pod; SAS_ROOT relocates them (for tests)."""
         base = os.environ.get("SAS_ROOT", "")
         return cls(
             Path(base + INPUTS_MOUNT),

@@ -1,4 +1,4 @@
-"""Before the modules: verified inputs, reuse of what is there already, a fresh attempt folder, parameters."""
+"""Before the modules: verify inputs, find reusable steps, prepare the attempt's folder and parameters."""
 
 import os
 from contextlib import suppress
@@ -16,7 +16,7 @@ from plato_sas.stager.roots import Roots
 
 
 class _Verified(NamedTuple):
-    """An input that is there."""
+    """An existing input."""
 
     description: InputDescription
     path: Path
@@ -24,10 +24,10 @@ class _Verified(NamedTuple):
 
 
 def stage_in(stage: Stage, roots: Roots) -> StagedIn:
-    """Prepare a stage, or report the steps of it that need not run: then nothing is prepared.
+    """Prepare a stage, or report its steps that need not run; then nothing is prepared.
 
-    Raises Problem, naming the step, the input and the file, or OSError; then no module starts. Inputs that a step of
-    the same stage makes do not exist yet.
+    Raises Problem, naming the step, the input and the file, or OSError; then no module starts. Inputs produced by steps
+    of the same stage do not exist yet.
     """
     _clear_older_attempts(stage, roots.products)
     verified = {step.name: _verify_inputs(step, roots) for step in stage.steps}
@@ -51,8 +51,8 @@ def stage_in(stage: Stage, roots: Roots) -> StagedIn:
 def _clear_older_attempts(stage: Stage, products: Path) -> None:
     """Remove what earlier attempts at these steps left.
 
-    An attempt at a step begins when the one before has ended. A pod that runs on nevertheless (its star was deleted
-    and created anew, or its node is out of reach) loses its folder here.
+    An attempt at a step begins after the previous one has finished. A pod that still runs (its star was deleted and
+    created again, or its node is unreachable) loses its folder here.
     """
     attempts = products / stage.attempts_folder
     if not attempts.is_dir():
@@ -60,13 +60,13 @@ def _clear_older_attempts(stage: Stage, products: Path) -> None:
     for attempt in attempts.iterdir():
         mine = [attempt / step.name for step in stage.steps if (attempt / step.name).exists()]
         for folder in mine:
-            # Taken away in one instant: a publish that still runs finds all of it or nothing, and never moves a folder
+            # Moved away atomically: a publish that still runs finds all of it or nothing, and never moves a folder
             # into place that is being emptied.
             aside = attempt / f".cleared-{os.urandom(8).hex()}"
             with suppress(FileNotFoundError):
                 os.rename(folder, aside)
             remove(aside)
-        # Another attempt without a step and without a record may be one that begins this very moment.
+        # Another attempt without steps and record may be one that begins right now.
         if mine or attempt.name == stage.id or (attempt / RECORD).exists():
             remove_if_empty(attempt)
 
@@ -77,7 +77,7 @@ def _verify_inputs(step: StepDescription, roots: Roots) -> list[_Verified]:
 
 
 def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> _Verified | None:
-    """None for an optional input that is not there."""
+    """None for an absent optional input."""
     root = roots.inputs if one.volume == "inputs" else roots.products
     relative, expected = one.path, one.sha256
     where = f"step {step.name}: input {one.name}: {one.volume} volume: {relative}"
@@ -88,17 +88,17 @@ def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> _Veri
             raise Problem(step.name, "InputInvalid", f"{where} is not in the manifest of {one.producer}")
         if output is not None:
             expected = output.sha256
-            if one.late:  # what is mounted has the path that the description says
+            if one.late:  # a mounted input has the description's path
                 relative = f"{one.producer}/{output.path}"
     path = root / relative
-    # A link could lead out of the volume; the module would then be shown another file than was verified.
-    # (Path.resolve would raise RuntimeError for links in a circle; opening it says ELOOP.)
+    # A link could lead out of the volume; the module would then see another file than the verified one.
+    # (Path.resolve would raise RuntimeError for circular links; opening fails with ELOOP.)
     if not Path(os.path.realpath(path.parent)).is_relative_to(root.resolve()):
         raise Problem(step.name, "InputInvalid", f"{where} leads out of the volume")
     try:
         descriptor = open_regular(path)
     except FileNotFoundError:
-        if one.optional and expected is None:  # nobody has said that it is there
+        if one.optional and expected is None:  # not known to exist
             return None
         raise Problem(step.name, "InputMissing", f"{where} does not exist") from None
     except NotAFile as error:
@@ -111,10 +111,10 @@ def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> _Veri
 
 
 def _furnish(step: StepDescription, verified: list[_Verified], roots: Roots) -> None:
-    """Fill what becomes the module's /sas: parameters, late inputs as files, a place for each mount."""
+    """Prepare the module's /sas: parameters, late inputs as files, mount points."""
     tree = roots.work / step.name
     for name in ("in", "out", "params.json"):
-        remove(tree / name)  # of a run that was killed
+        remove(tree / name)  # left by a run that was killed
     folder = tree / "in"
     folder.mkdir(parents=True)
     (tree / "out").mkdir()

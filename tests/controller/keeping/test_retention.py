@@ -359,7 +359,7 @@ def test_the_whole_operator_brings_many_stars_to_their_end_with_no_event_but_the
 
 
 @pytest.mark.timeout(60)
-def test_the_whole_operator_deletes_every_star(tmp_path: Path) -> None:
+def test_the_whole_operator_lets_every_star_go(tmp_path: Path) -> None:
     world, stars = many(ttl="1s")
     asyncio.run(whole_operator(world, tmp_path, 2, lambda: not world.all(PROCESSING)))
     assert sorted(record["name"] for record in records(tmp_path)) == sorted(stars)

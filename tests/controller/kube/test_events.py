@@ -42,8 +42,8 @@ def test_each_retry_is_told() -> None:
 def test_the_end_of_a_star_is_told_unless_it_is_the_ordinary_one() -> None:
     done = {"name": "a", "state": "Succeeded"}
     assert told(status("Running", done), status("Succeeded", done)) == []
-    assert told(status(), status("Suspended")) == [("Normal", "Suspended", "spec.desiredState asks for it")]
-    assert told(status(), status("Cancelled")) == [("Normal", "Cancelled", "spec.desiredState asks for it")]
+    assert told(status(), status("Suspended")) == [("Normal", "Suspended", "requested by spec.desiredState")]
+    assert told(status(), status("Cancelled")) == [("Normal", "Cancelled", "requested by spec.desiredState")]
 
 
 def test_a_rejection_says_why() -> None:

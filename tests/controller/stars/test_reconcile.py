@@ -20,7 +20,7 @@ def test_a_star_goes_through_its_pipeline() -> None:
     assert (status["state"], status["progress"]) == ("Succeeded", "4/4")
     assert len(world.jobs_created) == 1, "nothing has to be decided between the steps"
     assert status["revision"] in world.revisions()
-    assert not world.all(JOB), "every Job is cleaned up"
+    assert not world.all(JOB), "every Job is deleted"
     assert not world.all(EVENT), "the ordinary end is not worth a write for every star"
 
 

@@ -6,7 +6,7 @@ from plato_sas.api import Document
 from plato_sas.controller.keeping.pod_logs import began
 from plato_sas.controller.kube.resources import JOB, POD, PROCESSING
 from plato_sas.controller.view.slimming import slim
-from plato_sas.jobs.attempt import attempt, settled
+from plato_sas.jobs.attempt import attempt, pods_up_to_date
 from tests.support.cluster import FakeCluster
 from tests.support.operator import OneOperator
 from tests.support.samples import dag
@@ -28,7 +28,7 @@ async def test_an_attempt_and_its_log_are_read_from_what_is_kept() -> None:
     job, pod = await failed_job()
     slim_job, slim_pod = slim(JOB, job), slim(POD, pod)
     assert attempt(slim_job, [slim_pod]) == attempt(job, [pod])
-    assert settled(slim_job, [slim_pod])
+    assert pods_up_to_date(slim_job, [slim_pod])
     assert began(slim_pod) == began(pod)
     assert [one.name for one in began(slim_pod)] == ["stage-in", "step-a", "step-b"]
 

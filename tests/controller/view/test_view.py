@@ -122,7 +122,7 @@ def test_a_job_and_a_pod_that_have_ended_are_known_as_before() -> None:
     view.put(PROCESSING, star("a"))
     view.put(JOB, job("j", "a", 1))
     view.put(POD, pod("p", "j", "a", 1))
-    assert (view.has_running_job("a"), view.has_ended_job("a")) == (True, False)
+    assert (view.has_running_job("a"), view.has_finished_job("a")) == (True, False)
     assert named(view.running_pods_of_star("a")) == ["p"]
     ended_job, ended_pod = job("j", "a", 3) | FINISHED, pod("p", "j", "a", 2) | {"status": {"phase": "Succeeded"}}
     assert view.put(JOB, ended_job) == view.put(POD, ended_pod) == {"a"}
@@ -130,7 +130,7 @@ def test_a_job_and_a_pod_that_have_ended_are_known_as_before() -> None:
     assert known is not None
     assert known["status"] == FINISHED["status"]
     assert [pod["status"]["phase"] for pod in view.pods_of("j")] == ["Succeeded"]
-    assert (view.has_running_job("a"), view.has_ended_job("a"), view.has_jobs("a")) == (False, True, True)
+    assert (view.has_running_job("a"), view.has_finished_job("a"), view.has_jobs("a")) == (False, True, True)
     assert view.running_pods_of_star("a") == []
     assert view.put(JOB, job("j", "a", 2)) == set(), "what is older than the end is no news"
     assert view.names_by_uid(JOB) == {"j": "j"}

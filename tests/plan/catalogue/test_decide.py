@@ -8,7 +8,9 @@ import pytest
 from plato_sas.api import CatalogueState, StarCatalogue, StarCatalogueStatus
 from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
 from plato_sas.jobs.stage import Site
-from plato_sas.plan.catalogue.decide import Decision, Observed, PipelineNow, RemoveJob, StartCatalogue, decide, refused
+from plato_sas.plan.catalogue.decide import Decision, DeleteJob, Observed, PipelineNow, StartRun, decide
+from plato_sas.plan.catalogue.refusals import with_refusals
+from plato_sas.plan.refusal import Refusal
 from tests.support.catalogue import (
     IMAGE,
     REPORT,
@@ -30,8 +32,8 @@ def observed(one: StarCatalogue, *attempts: CatalogueAttempt, **fields: Any) -> 
     return Observed(one, attempts, **({"pipeline": PIPELINE, "image": IMAGE, "now": NOW, "job_ttl": 3600} | fields))
 
 
-def started(decision: Decision) -> list[StartCatalogue]:
-    return [one for one in decision.actions if isinstance(one, StartCatalogue)]
+def started(decision: Decision) -> list[StartRun]:
+    return [one for one in decision.actions if isinstance(one, StartRun)]
 
 
 def condition(decision: Decision, kind: str) -> tuple[str, str]:
@@ -214,7 +216,7 @@ def test_a_finished_one_rests_and_its_job_goes_when_it_is_time() -> None:
     decision = decide(observed(one, attempt, now="2030-01-01T00:11:00Z"))
     assert (decision.actions, decision.again_after) == ((), 3000.0)
     assert decision.status == one.status
-    assert decide(observed(one, attempt, now=MUCH_LATER)).actions == (RemoveJob(attempt.job),)
+    assert decide(observed(one, attempt, now=MUCH_LATER)).actions == (DeleteJob(attempt.job),)
     assert decide(observed(one, now=MUCH_LATER)).actions == (), "without its Job it is still finished"
 
 
@@ -265,13 +267,23 @@ def test_an_older_job_that_still_runs_is_removed() -> None:
     older = catalogue_attempt(job, [])
     status = one.status.model_copy(update={"attempt": 2, "job": "another"})
     newer = replace(older, observed=replace(older.observed, job="another", numbers={"catalogue": 2}))
-    assert decide(observed(with_status(one, status), older, newer)).actions == (RemoveJob(older.job),)
+    assert decide(observed(with_status(one, status), older, newer)).actions == (DeleteJob(older.job),)
 
 
 def test_a_refused_job() -> None:
+    def refused(one: StarCatalogue, message: str, permanent: bool) -> StarCatalogueStatus:
+        decided = decide(observed(one)).status
+        return with_refusals(one, decided, [Refusal("catalogue", message, permanent)], NOW)
+
     one = catalogue()
-    final = refused(one, "422: the Job is invalid", True, NOW)
+    final = refused(one, "422: the Job is invalid", True)
     assert (final.state, final.message, final.attempt) == (CatalogueState.FAILED, "422: the Job is invalid", 0)
-    assert refused(one, "403: exceeded quota", False, NOW).state is CatalogueState.PENDING
+    assert refused(one, "403: exceeded quota", False).state is CatalogueState.PENDING
     failed_before = with_status(one, one.status.model_copy(update={"exit_code": 75}))
-    assert refused(failed_before, "422: the Job is invalid", True, NOW).exit_code is None
+    assert refused(failed_before, "422: the Job is invalid", True).exit_code is None
+
+
+def test_without_a_refusal_the_decided_status_stays() -> None:
+    one = catalogue()
+    decided = decide(observed(one)).status
+    assert with_refusals(one, decided, [], NOW) is decided

@@ -25,7 +25,7 @@ def test_the_samples_fit() -> None:
         ({"step": "choose", "output": "PLOT"}, ".output: PLOT.png cannot be read: only .json, .h5, .hdf5"),
         (
             {"step": "choose", "fact": "mass", "unit": "kg"},
-            ".unit: 'kg', but module 'choose' gives the fact in 'solMass'",
+            ".unit: 'kg', but module 'choose' reports the fact in 'solMass'",
         ),
     ],
 )
@@ -36,12 +36,12 @@ def test_a_column_that_no_step_makes(column: dict[str, Any], problem: str) -> No
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (("Mass", "mass"), "spec.tables[DP5].columns[mass].name: is the same as 'Mass' (capitals do not count)"),
-        (("Star", "x"), "spec.tables[DP5].columns[star].name: is the same as 'Star' (capitals do not count)"),
+        (("Mass", "mass"), "spec.tables[DP5].columns[mass].name: is the same as 'Mass' (case is ignored)"),
+        (("Star", "x"), "spec.tables[DP5].columns[star].name: is the same as 'Star' (case is ignored)"),
         (
             ("fit_key", "x"),
             "spec.tables[DP5].columns[fit_key].name: is the same as a column that is added to the table "
-            "(capitals do not count)",
+            "(case is ignored)",
         ),
     ],
 )
@@ -52,7 +52,7 @@ def test_names_that_fits_would_confuse(names: tuple[str, ...], told: str) -> Non
 
 def test_tables_that_would_be_one_file() -> None:
     (table,) = tables_with(fact="found")
-    told = "spec.tables[dp5].name: is the same as 'DP5' (capitals do not count)"
+    told = "spec.tables[dp5].name: is the same as 'DP5' (case is ignored)"
     assert problems([table, {**table, "name": "dp5"}]) == [told]
 
 

@@ -67,7 +67,7 @@ def test_a_lost_status_is_rebuilt_from_the_jobs() -> None:
 
 def test_deciding_twice_says_the_same_and_does_nothing_more() -> None:
     world = per_step(DIAMOND)
-    while not world.state.finished:
+    while not world.state.at_rest:
         first = world.decide()
         world.time += 100
         second = world.decide()

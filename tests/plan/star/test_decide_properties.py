@@ -162,7 +162,7 @@ def to_the_end(world: World, data: st.DataObject) -> None:
     for _ in range(ROUNDS):
         before = world.status
         decision = world.decide()
-        if world.state.finished and not world.active():
+        if world.state.at_rest and not world.active():
             return
         # An action, or another status, is an event that the operator hears of itself.
         told = decision.actions or world.status != before
@@ -217,7 +217,7 @@ def test_no_trouble_changes_how_a_star_ends(mode: str, case: Case, data: st.Data
             trouble(world, data, history)
         decision = world.decide()
         history.append(world.status)
-        if world.state.finished and not world.active():
+        if world.state.at_rest and not world.active():
             break
         advance(world, data, decision.again_after)
     check_end(world, case)
@@ -226,12 +226,12 @@ def test_no_trouble_changes_how_a_star_ends(mode: str, case: Case, data: st.Data
 @MODES
 @QUICK
 @given(cases(), st.data())
-def test_finished_jobs_may_go_as_soon_as_they_are_released(mode: str, case: Case, data: st.DataObject) -> None:
+def test_finished_jobs_may_be_deleted_as_soon_as_they_are_released(mode: str, case: Case, data: st.DataObject) -> None:
     world = case.world(mode)
     for _ in range(ROUNDS):
         decision = world.decide()
         world.jobs = {name: job for name, job in world.jobs.items() if not job.released}
-        if world.state.finished and not world.active():
+        if world.state.at_rest and not world.active():
             break
         advance(world, data, decision.again_after)
     check_end(world, case)
@@ -258,7 +258,7 @@ def test_deciding_again_changes_nothing(mode: str, case: Case, data: st.DataObje
         told = world.status
         again = world.decide()
         assert (again.status, again.actions) == (told, ())
-        if world.state.finished:
+        if world.state.at_rest:
             return
         advance(world, data, again.again_after)
     raise AssertionError("not finished")
@@ -284,13 +284,13 @@ def test_stopped_at_any_time_nothing_new_starts(mode: str, case: Case, data: st.
         world.jobs = {name: job for name, job in world.jobs.items() if not job.released}
     assert world.active() == []
     if wish == "Suspend":
-        assert world.state.finished or world.state is StarState.SUSPENDED
+        assert world.state.at_rest or world.state is StarState.SUSPENDED
         assert not decision.busy
         world.spec["desiredState"] = "Run"
         to_the_end(world, data)
         check_end(world, case)
-    elif not before.finished and not decided_late:
-        assert world.state.finished
+    elif not before.at_rest and not decided_late:
+        assert world.state.at_rest
         assert all(step.state.final for step in world.status.steps)
 
 
@@ -301,7 +301,7 @@ def test_a_rerun_at_any_time_ends_truly_and_runs_what_it_names(mode: str, case: 
     world = case.world(mode)
     for _ in range(data.draw(st.one_of(st.integers(0, 40), st.just(ROUNDS)), label="rounds before")):
         decision = world.decide()
-        if world.state.finished:
+        if world.state.at_rest:
             break
         advance(world, data, decision.again_after)
     chosen = sorted(data.draw(st.sets(st.sampled_from(sorted(case.plans)), min_size=1, max_size=2), label="from"))

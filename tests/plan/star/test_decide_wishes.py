@@ -3,8 +3,9 @@
 from functools import partial
 
 from plato_sas.api import StarState, StepState
+from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.decide import ReleaseJob, StopJob
-from plato_sas.plan.star.refusal import Refusal, with_refusals
+from plato_sas.plan.star.refusals import with_refusals
 from tests.support.samples import graph, processing
 from tests.support.simulator import World
 
@@ -154,7 +155,7 @@ def test_a_job_that_is_not_allowed_its_pod_is_told_after_a_while() -> None:
 def test_a_job_that_the_api_server_would_always_refuse_fails_its_first_step() -> None:
     world = World(CHAIN)
     decision = world.decide(crash_after=0)
-    refusal = Refusal("a", "Job is invalid: spec: too long", final=True)
+    refusal = Refusal("a", "Job is invalid: spec: too long", permanent=True)
     status = with_refusals(processing(**world.spec), decision.status, [refusal], world.now)
     assert (status.steps[0].state, status.steps[0].reason) == (StepState.FAILED, "JobRefused")
     world.status = status
@@ -164,7 +165,7 @@ def test_a_job_that_the_api_server_would_always_refuse_fails_its_first_step() ->
 def test_a_job_that_is_refused_for_now_has_not_begun_and_nor_has_its_stars_deadline() -> None:
     world = World(CHAIN, deadline="1h")
     decision = world.decide(crash_after=0)
-    refusal = Refusal("a", "exceeded quota", final=False)
+    refusal = Refusal("a", "exceeded quota", permanent=False)
     world.status = with_refusals(processing(**world.spec), decision.status, [refusal], world.now)
     assert (world.step("a").state, world.step("a").attempt) == (StepState.PENDING, 0)
     assert "exceeded quota" in world.condition("Complete")[2]
@@ -178,7 +179,7 @@ def test_a_salvage_that_is_refused_for_now_is_asked_for_again() -> None:
     world.end_step("a")
     world.job_of("a").kill("Evicted")
     decision = world.decide(crash_after=0)
-    refusal = Refusal("a", "exceeded quota", final=False)
+    refusal = Refusal("a", "exceeded quota", permanent=False)
     world.status = with_refusals(processing(**world.spec), decision.status, [refusal], world.now)
     assert (world.step("a").state, world.step("a").reason) == (StepState.PUBLISHING, "JobRefused")
     assert world.run().state is StarState.SUCCEEDED

@@ -1,1 +1,1 @@
-"""Reconciles StarCatalogues."""
+"""Reconciliation of catalogues: observe, decide, act, write the status."""

@@ -1,6 +1,6 @@
-"""StarCatalogues: observe, decide, act, one status patch, one catalogue after the other.
+"""Reconcile StarCatalogues, one after the other: observe, decide, act, patch the status.
 
-There are few of them, so nothing is kept of them but their names: each look at one asks the API server anew.
+There are few of them, so only their names are remembered; everything else is read from the API server each time.
 """
 
 import asyncio
@@ -10,29 +10,31 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from plato_sas.api import Document, StarCatalogue, StarCatalogueStatus
-from plato_sas.controller.kube.client import AlreadyExists, ApiError, KubeClient, NotFound
-from plato_sas.controller.kube.events import catalogue_notes, tell
-from plato_sas.controller.kube.merge_patch import difference
+from plato_sas.controller.catalogues.actuator import Actuator
+from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
+from plato_sas.controller.kube.events import catalogue_notes, write_events
+from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
+from plato_sas.controller.kube.status import write_status
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.work.queue import WorkQueue
 from plato_sas.controller.work.worker import work
-from plato_sas.jobs.catalogue import CatalogueAttempt, build_catalogue_job, catalogue_attempt
+from plato_sas.jobs.catalogue import CatalogueAttempt, catalogue_attempt
 from plato_sas.jobs.names import CATALOGUE_LABEL, JOB_NAME_LABEL, label_value
 from plato_sas.jobs.one_pod import owned_by
 from plato_sas.jobs.stage import Site
-from plato_sas.plan.catalogue.decide import Observed, PipelineNow, RemoveJob, StartCatalogue, decide, refused
+from plato_sas.plan.catalogue.decide import Observed, PipelineNow, decide, wanted_rerun
+from plato_sas.plan.catalogue.refusals import with_refusals
 from plato_sas.plan.graph.graph import GraphInvalid
 
 logger = logging.getLogger(__name__)
-
 
 _FIRST_PAUSE = 0.5  # seconds between tries of a list, doubled each time
 _LONGEST_PAUSE = 60.0
 
 
 class Catalogues:
-    """Reconciles the namespace's StarCatalogues. `clock` returns the time in RFC 3339; durations in seconds."""
+    """Reconciles the namespace's StarCatalogues. `clock` returns the time in RFC 3339; durations are in seconds."""
 
     def __init__(
         self,
@@ -46,7 +48,8 @@ class Catalogues:
     ) -> None:
         self._client = client
         self._revisions = revisions
-        self._site = site
+        self._actuator = Actuator(client, site)
+        self._image = site.catalogue_image
         self._clock = clock
         self._job_ttl = job_ttl
         self._resync = resync
@@ -54,79 +57,64 @@ class Catalogues:
         self._queue = WorkQueue(CATALOGUE)
 
     def observe(self, kind: Kind, item: Document) -> None:
-        """A watch event of any kind: whom it may concern is looked at."""
+        """Mark the catalogues that a watch event may concern."""
         if kind is CATALOGUE:
-            self._look_at(item["metadata"]["name"])
+            self._mark(item["metadata"]["name"])
         elif kind in (JOB, POD):
             name = self._names.get(item["metadata"].get("labels", {}).get(CATALOGUE_LABEL, ""))
             if name is not None:
                 self._queue.add(name)
         elif kind in (PIPELINE, MODULE):
-            # One that was rejected may be sound now.
+            # A rejected catalogue may be valid now.
             for name in self._names.values():
                 self._queue.add(name)
 
     async def run(self) -> None:
-        """Work until cancelled; pipelines and modules must be known."""
+        """Work until cancelled; the view must have all pipelines and modules."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._list_now_and_then())
             group.create_task(work(self._queue, self.reconcile, "catalogue"))
 
     async def reconcile(self, name: str) -> float | None:
-        """Bring a catalogue further; when to look again without an event, in seconds. Raises ApiError."""
-        try:
-            stored = await self._client.get(CATALOGUE, name)
-        except NotFound:
-            self._names.pop(label_value(name), None)
-            return None
-        if "deletionTimestamp" in stored["metadata"]:
-            return None  # its Jobs go with it
+        """Reconcile a catalogue; returns the seconds after which to look again without an event. Raises ApiError."""
+        stored = await self._stored(name)
+        if stored is None or "deletionTimestamp" in stored["metadata"]:
+            return None  # its Jobs are deleted with it
         try:
             catalogue = StarCatalogue.model_validate(stored)
         except ValidationError as error:
-            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            # Written under another schema (an old CRD): report it and leave it alone.
             logger.error("StarCatalogue is not readable", extra={"catalogue": name, "error": str(error)})
             return None
-        attempts = await self._attempts(catalogue)
-        decision = decide(
-            Observed(
-                catalogue,
-                attempts,
-                await self._pipeline(catalogue),
-                self._site.catalogue_image,
-                self._clock(),
-                self._job_ttl,
-            )
-        )
-        status, refusal = decision.status, None
-        for action in decision.actions:
-            match action:
-                case RemoveJob(job):
-                    await self._client.delete(JOB, job)
-                case StartCatalogue():
-                    try:
-                        await self._start(action)
-                    except ApiError as error:
-                        if not error.refused:
-                            raise
-                        final = error.invalid
-                        status = refused(catalogue, str(error), final, self._clock())
-                        refusal = None if final else error
+        decision = decide(await self._observed(catalogue))
+        refusals = await self._actuator.execute(decision.actions)
+        status = with_refusals(catalogue, decision.status, refusals, self._clock())
         await self._write(stored, catalogue, status)
-        await tell(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
-        if refusal is not None:
-            raise refusal
+        await write_events(self._client, catalogue, catalogue_notes(catalogue.status, status), self._clock())
+        raise_temporary(refusals)
         return decision.again_after
 
-    async def _pipeline(self, catalogue: StarCatalogue) -> PipelineNow:
-        if catalogue.status.state.ended and not _may_begin(catalogue):
+    async def _stored(self, name: str) -> Document | None:
+        try:
+            return await self._client.get(CATALOGUE, name)
+        except NotFound:
+            self._names.pop(label_value(name), None)
+            return None
+
+    async def _observed(self, catalogue: StarCatalogue) -> Observed:
+        attempts = await self._attempts(catalogue)
+        pipeline = await self._pipeline_now(catalogue)
+        return Observed(catalogue, attempts, pipeline, self._image, self._clock(), self._job_ttl)
+
+    async def _pipeline_now(self, catalogue: StarCatalogue) -> PipelineNow:
+        if catalogue.status.state.final and wanted_rerun(catalogue) is None:
             return PipelineNow()
         try:
             return self._current(catalogue)
         except GraphInvalid as error:
             if not error.not_found:
                 return PipelineNow(reason=error.reason, problems=tuple(error.problems))
-        # Watches of different kinds are not ordered among each other.
+        # Events of different kinds may arrive in any order.
         await self._revisions.refresh()
         try:
             return self._current(catalogue)
@@ -144,55 +132,35 @@ class Catalogues:
         found = []
         for job in jobs:
             if not owned_by(job, catalogue.metadata.uid):
-                continue  # of a catalogue of the same name that was deleted
+                continue  # of a deleted catalogue of the same name
             name = job["metadata"]["name"]
             mine = [pod for pod in pods if pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL) == name]
             found.append(catalogue_attempt(job, mine))
         return tuple(found)
 
-    async def _start(self, action: StartCatalogue) -> None:
-        run = action.run
-        fields = {"catalogue": run.owner.name, "job": run.job}
-        try:
-            await self._client.create(JOB, build_catalogue_job(run, self._site))
-            logger.info("Job created", extra=fields)
-        except AlreadyExists:
-            logger.info("Job found", extra=fields)
-
     async def _write(self, stored: Document, catalogue: StarCatalogue, status: StarCatalogueStatus) -> None:
-        changed = difference(stored.get("status", {}), status.to_dict())
-        if not changed:
-            return
-        name = catalogue.metadata.name
         try:
-            # The uid makes sure that it is this catalogue, not a new one of its name.
-            body = {"metadata": {"uid": catalogue.metadata.uid}, "status": changed}
-            await self._client.patch(CATALOGUE, name, body, "status")
+            patched = await write_status(self._client, CATALOGUE, stored, status.to_dict())
         except NotFound:
             return
-        if status.state is not catalogue.status.state:
-            fields = {"catalogue": name, "state": status.state.value, "told": status.message or ""}
+        if patched is not None and status.state is not catalogue.status.state:
+            fields = {"catalogue": catalogue.metadata.name, "state": status.state.value, "note": status.message or ""}
             logger.info("Catalogue changed state", extra=fields)
 
-    def _look_at(self, name: str) -> None:
+    def _mark(self, name: str) -> None:
         self._names[label_value(name)] = name
         self._queue.add(name)
 
     async def _list_now_and_then(self) -> None:
-        """A watch can lose an event; and at the start everything is looked at."""
+        """Look at everything at the start, and regularly, since a watch can lose an event."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 for item in await self._client.list(CATALOGUE):
-                    self._look_at(item["metadata"]["name"])
+                    self._mark(item["metadata"]["name"])
                 pause = _FIRST_PAUSE
                 await asyncio.sleep(self._resync)
             except ApiError as error:
                 logger.warning("Catalogues not listed", extra={"error": str(error), "retry_in": pause})
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
-
-
-def _may_begin(catalogue: StarCatalogue) -> bool:
-    rerun = catalogue.spec.rerun
-    return rerun is not None and rerun.id > (catalogue.status.rerun or 0)

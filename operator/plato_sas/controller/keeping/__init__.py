@@ -1,1 +1,1 @@
-"""What outlives a Job: its log, the archive, and when a Job may be deleted."""
+"""Keeps logs and records on the products volume, and deletes resources once they are kept."""

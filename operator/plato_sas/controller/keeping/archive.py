@@ -1,6 +1,6 @@
-"""The archive: one line of JSON for every finished star, on the products volume, before its resource is deleted.
+"""The archive: one line of JSON on the products volume for each star, written before the star is deleted.
 
-As a command it prints the records of a campaign as a table.
+As a command it prints a campaign's records as a table.
 """
 
 import argparse
@@ -20,16 +20,16 @@ from plato_sas.controller.keeping.volume import open_folder, write_all
 FOLDER = ".archive"
 _SUFFIX = ".jsonl"
 _MODE = 0o644
-_PATIENCE = 60.0  # seconds; a volume that hangs must not hold a star's reconciliation for ever
+_PATIENCE = 60.0  # seconds; a volume that hangs must not block a star for ever
 _SUCCEEDED = "Succeeded"
 
 
 class ArchiveError(Exception):
-    """The record is not surely on the disk (a full or read-only volume, for example): try again later."""
+    """The record may not be on the disk (full or read-only volume, for example): try again later."""
 
 
 class Archive:
-    """Appends to `<products>/.archive/<campaign>.jsonl`. Records that wait together are synced together."""
+    """Appends to `<products>/.archive/<campaign>.jsonl`. Records that wait at the same time share one fsync."""
 
     def __init__(self, products: Path, *, patience: float = _PATIENCE) -> None:
         self._products = products
@@ -38,7 +38,7 @@ class Archive:
         self._writer: asyncio.Task[None] | None = None
 
     async def append(self, campaign: str, record: Document) -> None:
-        """Return once the record is on the disk. Raises ArchiveError; a record may then be there twice in the end."""
+        """Return once the record is on the disk. Raises ArchiveError; after a retry the record may be there twice."""
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((campaign, line, done))
@@ -56,7 +56,7 @@ class Archive:
             batch, self._waiting = self._waiting, []
             by_campaign: dict[str, list[tuple[bytes, asyncio.Future[None]]]] = {}
             for campaign, line, done in batch:
-                if not done.done():  # else nobody waits for it any more
+                if not done.done():  # else its caller has given up
                     by_campaign.setdefault(campaign, []).append((line, done))
             for campaign, entries in by_campaign.items():
                 error: Exception | None = None
@@ -86,9 +86,9 @@ class Archive:
 
 
 def _open(name: str, folder: int) -> tuple[int, bool]:
-    """A descriptor to append with, and whether the file is new."""
+    """A descriptor for appending, and whether the file is new."""
     if "/" in name or "\0" in name or name.startswith("."):
-        raise ValueError(f"{name!r} is no name of a file")
+        raise ValueError(f"{name!r} is not the name of a file")
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         return os.open(name, flags, dir_fd=folder), False
@@ -103,9 +103,9 @@ def _torn(descriptor: int) -> bool:
 
 
 def read(path: Path) -> Iterator[Document]:
-    """The records of a file, the last one of each uid, in the order of writing; torn lines are passed over.
+    """The records of a file: the last of each uid, in the order of writing; torn lines are skipped.
 
-    The file is read twice, so that memory does not grow with what is in the records.
+    The file is read twice, so that memory does not grow with the size of the records.
     """
     last = {uid: number for number, uid, _ in _lines(path)}
     for number, uid, document in _lines(path):
@@ -155,7 +155,7 @@ def _took(started: str | None, finished: str | None) -> str:
 
 
 def _print_table(rows: Iterator[tuple[str, ...]]) -> None:
-    """Line by line, with fixed widths: a long file is not held."""
+    """Print line by line in fixed widths, so that a long file is never held in memory."""
     layout = "{:<16}  {:<10}  {:>7}  {:<20}  {:>9}  {}"
     print(layout.format(*_HEADINGS))
     for row in rows:
@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         found = [one for one in read(given.file) if wanted(one)]
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # of `| head`, for example
         return 0
     except OSError as error:
         print(f"error: {given.file}: {error.strerror}", file=sys.stderr)

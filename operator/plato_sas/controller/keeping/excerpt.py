@@ -4,7 +4,7 @@ from collections import deque
 
 
 class Excerpt:
-    """Keeps the first quarter of `limit` bytes and the last three quarters, where the text is longer than that."""
+    """Keeps a text of up to `limit` bytes; of a longer one, a quarter from its beginning and the rest from its end."""
 
     def __init__(self, limit: int) -> None:
         self._head_limit = limit // 4
@@ -27,30 +27,30 @@ class Excerpt:
             self._held -= len(self._blocks.popleft())
 
     def lines(self) -> int:
-        """About how many lines fill the limit, judged by the beginning."""
+        """An estimate of how many lines fill the limit, based on the beginning."""
         lines = max(1, self._head.count(b"\n"))
         return max(1, (self._head_limit + self._tail_limit) * lines // max(1, len(self._head)))
 
     def replace_tail(self, end: "Excerpt") -> None:
-        """The text went on beyond what was added; `end` has seen its end."""
+        """The text continued beyond what was added: take its end from another excerpt."""
         self._blocks, self._held, self._unread = deque([end._last()]), 0, True
 
     def text(self) -> bytes:
-        """What is kept, whole lines; a line in between tells how much is missing. Ends with a newline."""
+        """The kept whole lines, with a line in between on how much is missing. Ends with a newline."""
         head, tail = bytes(self._head), self._last()
         missing = self.total - len(head) - len(tail)
         if missing <= 0 and not self._unread:
-            return _ended(head + tail)
-        # Half a line would be taken for a whole one.
+            return _with_newline(head + tail)
+        # Drop half lines: they would look like whole ones.
         head = head[: head.rfind(b"\n") + 1] or head
         tail = tail[tail.find(b"\n") + 1 :] or tail
         missing = self.total - len(head) - len(tail)
-        told = f"at least {missing}" if self._unread else str(missing)
-        return _ended(head) + f"[... {told} bytes left out here ...]\n".encode() + _ended(tail)
+        left_out = f"at least {missing}" if self._unread else str(missing)
+        return _with_newline(head) + f"[... {left_out} bytes left out here ...]\n".encode() + _with_newline(tail)
 
     def _last(self) -> bytes:
         return b"".join(self._blocks)[-self._tail_limit :]
 
 
-def _ended(text: bytes) -> bytes:
+def _with_newline(text: bytes) -> bytes:
     return text if not text or text.endswith(b"\n") else text + b"\n"

@@ -1,4 +1,4 @@
-"""Logs outlive their Jobs: `<campaign>/<star>/.logs/<job>.log` on the products volume."""
+"""Keep the logs of Jobs beyond their deletion: `<campaign>/<star>/.logs/<job>.log` on the products volume."""
 
 import asyncio
 import logging
@@ -19,20 +19,18 @@ from plato_sas.controller.kube.client import ApiError, KubeClient
 
 logger = logging.getLogger(__name__)
 
-
 FOLDER = ".logs"
 _MODE = 0o644
 _FLUSH = 1 << 20
 
 _FIRST_PAUSE = 2.0
 _LONGEST_PAUSE = 300.0
-# Some three minutes for a node that is rebooted; some four hours for an API server, without which nothing else goes on
-# either.
+# About three minutes for a node that reboots; about four hours for an API server, without which nothing else works.
 _NODE_TRIES = 7
 _SERVER_TRIES = 60
-# No answer: not a word about the log itself.
+# Statuses that say nothing about the log itself; 0 for no answer.
 _SERVER_SILENT = (0, 401, 429, 503)
-_NODE_REST = 15.0  # seconds; for so long a node that did not answer is not asked for other logs
+_NODE_REST = 15.0  # seconds without further requests to a node that did not answer
 
 
 @dataclass
@@ -53,7 +51,7 @@ class _Wanted:
 
 
 class _Unreadable(Exception):
-    """A log that cannot be read now."""
+    """A log cannot be read now."""
 
     def __init__(self, error: str, *, of_server: bool = False) -> None:
         super().__init__(error)
@@ -61,10 +59,10 @@ class _Unreadable(Exception):
 
 
 class LogKeeper:
-    """Fetches the logs of finished Jobs and keeps them; `mark` is called with the StarProcessing once a Job's log is durable.
+    """Stores the logs of finished Jobs; calls `mark` with the StarProcessing's name once a Job's log is on the disk.
 
-    A log that stays unreadable (its node or its pod is gone) counts as kept once the file says so. A volume that does
-    not take the file is tried for ever, ever more slowly. Neither holds up other Jobs' logs.
+    A log that stays unreadable (its node or pod is gone) counts as kept once the file says so. If the volume rejects
+    the file, the keeper retries without limit, at growing intervals. Neither delays other Jobs' logs.
     """
 
     def __init__(
@@ -86,14 +84,14 @@ class LogKeeper:
         self._kept: set[str] = set()
         self._wanted: dict[str, _Wanted] = {}
         self._ready: asyncio.Queue[_Wanted] = asyncio.Queue()
-        self._resting: dict[str, float] = {}  # nodes, until when
+        self._resting: dict[str, float] = {}  # by node: until when (monotonic seconds)
 
     def kept(self, job: Document) -> bool:
-        """Whether the Job's log is known to be on the volume; after a restart, only once it was requested."""
+        """Whether the Job's log is known to be on the volume; after a restart only once it was requested again."""
         return job["metadata"]["name"] in self._kept
 
     def request(self, processing_name: str, folder: PurePosixPath, job: Document, pods: list[Document]) -> None:
-        """Have the log of a finished Job kept in `folder` (`<campaign>/<star>`); asking again changes nothing."""
+        """Request that the log of a finished Job be kept in `folder` (`<campaign>/<star>`); idempotent."""
         name = job["metadata"]["name"]
         if name in self._kept or name in self._wanted:
             return
@@ -102,7 +100,7 @@ class LogKeeper:
         self._ready.put_nowait(wanted)
 
     def forget(self, job_name: str) -> None:
-        """The Job is gone: forget it, and fetch nothing more for it."""
+        """Forget a Job that is gone, and drop its request."""
         self._kept.discard(job_name)
         self._wanted.pop(job_name, None)
         metrics.LOGS_WAITING.set(len(self._wanted))
@@ -117,7 +115,7 @@ class LogKeeper:
         while True:
             wanted = await self._ready.get()
             if self._wanted.get(wanted.job) is not wanted:
-                continue  # forgotten meanwhile
+                continue  # forgotten in the meantime
             pause = await self._try(wanted)
             if pause is not None:
                 asyncio.get_running_loop().call_later(pause, self._ready.put_nowait, wanted)
@@ -127,7 +125,7 @@ class LogKeeper:
                 self._mark(wanted.processing)
 
     async def _try(self, wanted: _Wanted) -> float | None:
-        """Keep a log; None if it is kept, else when to try again."""
+        """Keep a log; None if it is kept, else the seconds until the next try."""
         file = _LogFile(self._products, wanted.folder, wanted.job)
         try:
             if await asyncio.to_thread(file.exists):
@@ -142,7 +140,7 @@ class LogKeeper:
                 wanted.node_failures += 1
             return self._again(wanted, error, wanted.server_failures + wanted.node_failures)
         except Exception as error:
-            # A full or read-only volume mostly. Whatever it is, the other Jobs' logs must go on.
+            # Usually a full or read-only volume. Whatever it is, other Jobs' logs must not wait.
             await asyncio.to_thread(file.discard)
             metrics.LOG_ERRORS.labels("write").inc()
             wanted.write_failures += 1
@@ -157,7 +155,7 @@ class LogKeeper:
         return pause
 
     async def _write(self, wanted: _Wanted, file: "_LogFile") -> bool:
-        """Whether everything that was written could be read. Raises _Unreadable, OSError."""
+        """Write the file; returns whether all logs could be read. Raises _Unreadable, OSError."""
         complete = True
         parts: list[bytes] = []
         for pod in sorted(wanted.pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp"))):
@@ -178,17 +176,17 @@ class LogKeeper:
         return complete
 
     async def _text(self, wanted: _Wanted, container: Began) -> tuple[bytes, bool]:
-        """A container's log, or why there is none. Raises _Unreadable where another try may help."""
+        """A container's log or why there is none, and which of the two. Raises _Unreadable if a retry may help."""
         if container.report is not None:
             return f"{container.report}\n".encode(), True
         try:
             return await self._read(container), True
         except ApiError as error:
-            reason, final = str(error), error.status == 404  # the pod is gone, and does not come back
+            reason, permanent = str(error), error.status == 404  # the pod is gone for good
             of_server = error.status in _SERVER_SILENT
         except _NodeRests as rests:
-            reason, final, of_server = str(rests), False, False
-        if not final and not wanted.last_try:
+            reason, permanent, of_server = str(rests), False, False
+        if not permanent and not wanted.last_try:
             raise _Unreadable(reason, of_server=of_server)
         return f"[The log could not be read: {reason}]\n".encode(), False
 
@@ -239,14 +237,14 @@ class _LogFile:
             self._append(folder, data, last=False)
 
     def commit(self, data: bytes) -> None:
-        """Append, and give the file its name; it is on the disk then."""
+        """Append, rename the file to its final name, and bring it to the disk."""
         with open_folder(self._products, *self._parts) as folder:
             self._append(folder, data, last=True)
             os.rename(self._temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
 
     def discard(self) -> None:
-        """Remove what was written so far; what stays because of the volume is replaced by the next try."""
+        """Remove what was written so far; anything left behind is replaced by the next try."""
         if not self._begun:
             return
         with suppress(OSError), open_folder(self._products, *self._parts) as folder:
@@ -256,7 +254,7 @@ class _LogFile:
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         if not self._begun:
             with suppress(FileNotFoundError):
-                os.unlink(self._temporary, dir_fd=folder)  # of an operator that was killed
+                os.unlink(self._temporary, dir_fd=folder)  # left by an operator that was killed
             flags |= os.O_CREAT | os.O_EXCL
         descriptor = os.open(self._temporary, flags | os.O_APPEND, _MODE, dir_fd=folder)
         self._begun = True

@@ -1,4 +1,4 @@
-"""What the containers of a pod wrote, read from the API server with bounded effort."""
+"""Read the logs of a pod's containers from the API server, with bounded effort."""
 
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from plato_sas.controller.kube.client import KubeClient
 from plato_sas.controller.kube.resources import POD
 from plato_sas.jobs.names import container_step
 
-# The kubelet rotates a log at 10 MiB (its default), and serves the newest file alone, which is larger where a module
-# wrote faster than the kubelet looks. Up to here it is read whole, beyond it its end is asked for.
+# The kubelet rotates logs at 10 MiB by default and serves only the newest file, which is larger if a module writes
+# faster than the kubelet checks. Up to this size a log is read whole; of a longer one, the end is requested separately.
 _BUDGET = 32 << 20
 
 
 @dataclass(frozen=True)
 class Began:
-    """A container that ran, as its pod's status tells."""
+    """A container that started, according to its pod's status."""
 
     name: str
     pod: str
@@ -25,7 +25,7 @@ class Began:
     started: str | None
     finished: str | None
     reason: str | None
-    report: str | None = None  # what the stager said when it ended well: all that it prints
+    report: str | None = None  # the stager's report if it exited with 0: all that it prints
 
     def header(self) -> str:
         """One line."""
@@ -42,7 +42,7 @@ class Began:
 
 
 def began(pod: Document) -> list[Began]:
-    """The containers of a pod that began, in the order in which they ran."""
+    """The containers of a pod that started, in the order in which they ran."""
     spec, status = pod.get("spec", {}), pod.get("status", {})
     ordered = [one["name"] for key in ("initContainers", "containers") for one in spec.get(key, [])]
     place = {name: index for index, name in enumerate(ordered)}
@@ -50,7 +50,7 @@ def began(pod: Document) -> list[Began]:
     found = []
 
     def order(one: Document) -> tuple[int, str]:
-        # The view may have dropped the pod's spec: then by time, and else as the kubelet sorts, init containers first.
+        # The view may have dropped the pod's spec: then order by time, then as the kubelet does, init containers first.
         state = one.get("state", {})
         started = (state.get("terminated") or state.get("running") or {}).get("startedAt") or ""
         return place.get(one["name"], len(place)), started
@@ -82,7 +82,7 @@ def _report(container: str, ended: Document | None) -> str | None:
 
 
 async def read(client: KubeClient, container: Began, max_bytes: int, budget: int = _BUDGET) -> Excerpt:
-    """Standard output and error of a container that has ended. Raises ApiError."""
+    """Standard output and error of a finished container. Raises ApiError."""
     excerpt = await _stream(client, container, Excerpt(max_bytes), {"limitBytes": str(budget)})
     if excerpt.total < budget:
         return excerpt
@@ -93,7 +93,7 @@ async def read(client: KubeClient, container: Began, max_bytes: int, budget: int
         if end.total < budget or lines == 1:
             excerpt.replace_tail(end)
             return excerpt
-        lines = max(1, lines // 8)  # much longer lines than at the beginning: this was not the end yet
+        lines = max(1, lines // 8)  # the lines are much longer than at the beginning: this was not the end yet
 
 
 async def _stream(client: KubeClient, container: Began, into: Excerpt, query: dict[str, str]) -> Excerpt:

@@ -1,12 +1,11 @@
-"""What goes, and when: finished Jobs after their logs are kept, finished stars after their record is archived."""
+"""Delete finished Jobs once their logs are kept, and finished stars once their records are archived."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, seconds, seconds_between
+from plato_sas.api import Document, StarProcessing, StarProcessingStatus, StepState, seconds
 from plato_sas.controller.keeping.archive import Archive, ArchiveError
 from plato_sas.controller.keeping.logs import LogKeeper
 from plato_sas.controller.keeping.volume import open_folder
@@ -14,21 +13,22 @@ from plato_sas.controller.kube.client import ApiError, KubeClient
 from plato_sas.controller.kube.resources import JOB, PROCESSING
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.attempt import Attempt
+from plato_sas.plan.times import seconds_between
 from plato_sas.stager.description import ATTEMPTS
 from plato_sas.stager.removing import remove
 
 logger = logging.getLogger(__name__)
 
-_VOLUME_PATIENCE = 30.0  # seconds; a volume that hangs must not hold a worker for ever
-# Stars that leave do so beside the workers, a few at a time, so that neither a slow volume nor many of them hold up
-# the others. One whose record is not taken is tried again after a pause that grows with every failure.
+_VOLUME_PATIENCE = 30.0  # seconds; a volume that hangs must not block a worker for ever
+# Stars are deleted outside of the workers, a few at a time, so that neither a slow volume nor their number delays the
+# others. If a record cannot be written, the star is retried after a pause that grows with every failure.
 _DELETIONS = 4
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
 
 
 class Retention:
-    """Lets things go. `job_ttl`, `star_ttl` in seconds; `products` is the volume, None where it is not mounted."""
+    """Deletes what has reached its TTL. TTLs are in seconds; `products` is the volume, None if it is not mounted."""
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class Retention:
         self._products = products
         self._leaving: dict[str, asyncio.Task[None]] = {}  # stars
         self._deletions = asyncio.Semaphore(_DELETIONS)
-        self._failures = 0  # since a star could leave last
+        self._failures = 0  # since the last star that could be deleted
 
     async def release(self, processing: StarProcessing, attempt: Attempt) -> float | None:
-        """Delete a finished Job whose outcome is in the stored status, if it is time; else the seconds until then.
+        """Delete a finished Job whose outcome is stored, if its TTL is over; else return the seconds until then.
 
-        None where nothing has to be waited for, or somebody will mark the star when it has come. Raises ApiError.
+        None if there is nothing to wait for, or an event will mark the star. Raises ApiError.
         """
         job = self._view.job(attempt.job)
         if job is None or _awaits_salvage(processing.status, attempt):
@@ -77,12 +77,12 @@ class Retention:
         return None
 
     def expire(self, processing: StarProcessing, status: StarProcessingStatus) -> float | None:
-        """Let a finished star go, if it is time; when to look again, in seconds, None if there is nothing to wait for.
+        """Archive and delete a finished star if its TTL is over; returns the seconds until the next look, if any.
 
-        `status`: what was decided; while it is not the stored one the star is not at rest.
+        `status`: the decided one; the star is deleted only once it is stored.
         """
         name = processing.metadata.name
-        if not status.state.ended or status != processing.status or self._view.has_jobs(name):
+        if not status.state.final or status != processing.status or self._view.has_jobs(name):
             return None
         left = self._ttl(processing) - self._age(status.finished_at)
         if left > 0:
@@ -100,7 +100,7 @@ class Retention:
             if self._archive is not None:
                 await self._archive.append(processing.spec.campaign, record(processing, self._clock()))
             async with self._deletions:
-                # A star that was changed in between (a rerun) stays.
+                # A star that has changed in the meantime (a rerun) stays.
                 await self._client.delete(PROCESSING, metadata.name, metadata.uid, metadata.resource_version)
         except Exception as error:
             self._failures += 1
@@ -110,7 +110,7 @@ class Retention:
                 logger.warning("Star cannot be archived and deleted", extra=fields, exc_info=surprise)
         else:
             self._failures = 0
-            logger.info("Star archived, its time being over", extra=fields)
+            logger.info("Star archived and deleted", extra=fields)
 
     def _ttl(self, processing: StarProcessing) -> int:
         return seconds(processing.spec.ttl) if processing.spec.ttl is not None else self._star_ttl
@@ -119,7 +119,7 @@ class Retention:
         return seconds_between(finished_at, self._clock()) if finished_at is not None else 0.0
 
     async def _discard(self, folder: PurePosixPath, job: str) -> None:
-        """Remove what the attempt left unpublished; what cannot be removed now is in nobody's way."""
+        """Remove what the attempt left unpublished; best effort, since leftovers are harmless."""
         if self._products is None:
             return
         try:
@@ -140,7 +140,7 @@ def _awaits_salvage(status: StarProcessingStatus, attempt: Attempt) -> bool:
     return any(step.state is StepState.PUBLISHING and step.job == attempt.job for step in status.steps)
 
 
-def record(processing: StarProcessing, now: str) -> dict[str, Any]:
+def record(processing: StarProcessing, now: str) -> Document:
     """What the archive keeps of a star."""
     metadata = processing.metadata
     return {

@@ -1,1 +1,1 @@
-"""The API server: client, resources, events, the Lease."""
+"""Requests to the API server: client, kinds, patches, statuses, the Lease and Events."""

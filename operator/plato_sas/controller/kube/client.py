@@ -1,4 +1,4 @@
-"""The Kubernetes API, as far as the operator needs it: objects are dicts, errors are told apart by type."""
+"""The part of the Kubernetes API that the operator needs; objects are dicts, errors differ by type."""
 
 import asyncio
 import json
@@ -20,23 +20,23 @@ from plato_sas.controller.kube.resources import Kind
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30.0)
 _STREAM_TIMEOUT = aiohttp.ClientTimeout(total=300.0, sock_connect=10.0, sock_read=30.0)
-PAGE = 200  # objects; of large pods that is 7 MB of JSON, which takes the event loop some 0.1 s
+PAGE = 200  # objects; a page of large pods is 7 MB of JSON, which blocks the event loop for about 0.1 s
 _MERGE_PATCH = "application/merge-patch+json"
-# Workers wait for one answer at a time; more connections than this would only queue in the API server.
+# Each worker waits for one response at a time; more connections would only queue in the API server.
 _CONNECTIONS = 64
 _RETRIES = 3
 _BLOCK = 1 << 16
 
 _BUSY = 429
 _UNAVAILABLE = (500, 502, 503, 504)
-# What may have been carried out although the answer is an error must be harmless twice.
+# A request may have been carried out although the response is an error: repeating it must be harmless.
 _IDEMPOTENT = ("GET", "PATCH", "DELETE")
-_FIRST_PAUSE = 0.25  # seconds, doubled each time, where the server does not say how long
+_FIRST_PAUSE = 0.25  # seconds, doubled each time, unless the server asks for more
 _LONGEST_PAUSE = 10.0
 
 
 class ApiError(Exception):
-    """The API server refused a request, or could not be reached (status 0)."""
+    """The API server rejected a request, or could not be reached (status 0)."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -44,12 +44,12 @@ class ApiError(Exception):
 
     @property
     def invalid(self) -> bool:
-        """The object can never be stored as it is."""
+        """The object can never be stored like this."""
         return self.status in (400, 422)
 
     @property
     def refused(self) -> bool:
-        """It is not stored as things are: it is invalid, or forbidden by the operator's rights or an admission."""
+        """The API server judged the object: it is invalid, or forbidden by RBAC, a quota or an admission policy."""
         return self.invalid or self.status == 403
 
 
@@ -64,8 +64,8 @@ class AlreadyExists(ApiError):
 class KubeClient:
     """Requests within one namespace.
 
-    A request that the API server puts off (429, or a 5xx with `Retry-After`) is made again up to `retries` times, if
-    it may be made twice. `fence` is asked before everything that writes; its ApiError stops the request.
+    A request that the API server defers (429, or a 5xx with `Retry-After`) is retried up to `retries` times if it may
+    be repeated. `fence` is called before every write; it stops the request by raising ApiError.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class KubeClient:
         self.fence: Callable[[], None] | None = None
 
     async def credentials(self) -> kopf.ConnectionInfo:
-        """How to reach the API server, for kopf: a pod's token is read anew, since it is replaced every hour."""
+        """kopf's connection to the API server. A pod's token is read again, since it is replaced every hour."""
         configuration = self._configuration
         token = await configuration.get_api_key_with_prefix("BearerToken")
         return kopf.ConnectionInfo(
@@ -98,7 +98,7 @@ class KubeClient:
         )
 
     async def pages(self, kind: Kind, selector: str | None = None) -> AsyncIterator[list[Document]]:
-        """Every object of a kind (and label selector), so many at a time."""
+        """All objects of a kind (and label selector), one page at a time."""
         query = {"limit": str(PAGE)}
         if selector or kind.selector:
             query["labelSelector"] = selector or kind.selector or ""
@@ -111,7 +111,7 @@ class KubeClient:
             query["continue"] = token
 
     async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
-        """Every object of a kind (and label selector) at once."""
+        """All objects of a kind (and label selector)."""
         return [item async for page in self.pages(kind, selector) for item in page]
 
     async def get(self, kind: Kind, name: str) -> Document:
@@ -126,12 +126,12 @@ class KubeClient:
             raise
 
     async def patch(self, kind: Kind, name: str, body: Document, subresource: str | None = None) -> Document:
-        """A JSON merge patch."""
+        """Apply a JSON merge patch (RFC 7396)."""
         return await self._request("PATCH", kind.path(self.namespace, name, subresource), body, _MERGE_PATCH)
 
     async def delete(self, kind: Kind, name: str, uid: str | None = None, version: str | None = None) -> None:
-        """Delete with background propagation; to find nothing is fine, and so is another object, or another version of
-        it, than the one that is meant.
+        """Delete with background propagation. It is no error if the object is gone, or has another uid or version than
+        the given one.
         """
         body: Document = {"propagationPolicy": "Background"}
         meant = {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value is not None}
@@ -148,9 +148,9 @@ class KubeClient:
     async def stream(
         self, kind: Kind, name: str, subresource: str, query: dict[str, str]
     ) -> AsyncGenerator[bytes, None]:
-        """A subresource's text (a pod's log) in blocks, as it comes. Close the iterator (`aclosing`) to stop early.
+        """A subresource's text (a pod's log) in blocks as they arrive. Close the iterator (`aclosing`) to stop early.
 
-        Raises ApiError, also in the midst of it. Never retried: part of the answer may have been used.
+        Raises ApiError, possibly after some blocks. Never retried, since the caller may have used those.
         """
         path = kind.path(self.namespace, name, subresource)
         async with self._send("GET", path, query=query, timeout=_STREAM_TIMEOUT) as response:
@@ -183,7 +183,7 @@ class KubeClient:
     async def _once(
         self, method: str, path: str, body: Document | None, content_type: str, query: dict[str, str] | None
     ) -> tuple[int, str | None, bytes]:
-        """Status, `Retry-After` and content of the answer. Raises ApiError where there is none."""
+        """Status, `Retry-After` and content of the response. Raises ApiError if there is none."""
         if self.fence is not None and method != "GET":
             self.fence()
         async with self._send(method, path, body, content_type, query, _TIMEOUT) as response:
@@ -201,7 +201,7 @@ class KubeClient:
         query: dict[str, str] | None = None,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer, to be read inside. Raises ApiError of status 0 where it does not come, or breaks off."""
+        """The response, to be read inside the context. Raises ApiError with status 0 if it fails or breaks off."""
         try:
             headers = {"Accept": "application/json, */*", "Content-Type": content_type}
             token = await self._configuration.get_api_key_with_prefix("BearerToken")
@@ -223,9 +223,9 @@ class KubeClient:
 
 
 def _pause(tried: int, retry_after: str | None) -> float:
-    """How long to wait before asking again, in seconds: never less than asked for, up to a bound, and jittered."""
-    told = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else 0.0
-    return min(_LONGEST_PAUSE, max(told, _FIRST_PAUSE * 2.0**tried)) * random.uniform(1.0, 1.25)  # noqa: S311
+    """Seconds before the next try: at least what the server asks for, up to a limit, with jitter."""
+    asked = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else 0.0
+    return min(_LONGEST_PAUSE, max(asked, _FIRST_PAUSE * 2.0**tried)) * random.uniform(1.0, 1.25)  # noqa: S311
 
 
 def _error(status: int, request: str, content: bytes) -> ApiError:
@@ -240,11 +240,11 @@ def _error(status: int, request: str, content: bytes) -> ApiError:
 
 @asynccontextmanager
 async def connect(namespace: str, *, retries: int = _RETRIES) -> AsyncIterator[KubeClient]:
-    """A client with the pod's service account, or with the kubeconfig outside a cluster; its connections are its own.
+    """A client with the pod's service account, or with the kubeconfig outside a cluster, and its own connections.
 
-    The library's client reads the credentials and sets up TLS. Requests go past it through a session on its
-    connections: with its `trust_env` every request looks for proxies and `.netrc` again, which costs more than the
-    request itself.
+    The library's client reads the credentials and sets up TLS. Requests use its connections through a separate
+    session: with the library's `trust_env`, every request would look for proxies and `.netrc` again, which costs more
+    than the request itself.
     """
     configuration = aio.Configuration()
     try:
@@ -271,7 +271,7 @@ async def connect(namespace: str, *, retries: int = _RETRIES) -> AsyncIterator[K
 
 
 def _environment_proxy(server: str) -> str | None:
-    """The proxy for the API server by HTTPS_PROXY and NO_PROXY, looked up once."""
+    """The proxy for the API server according to HTTPS_PROXY and NO_PROXY, looked up once."""
     address = urlsplit(server)
     host = address.hostname or ""
     return None if proxy_bypass(host) else getproxies().get(address.scheme)

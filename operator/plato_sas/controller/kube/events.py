@@ -1,14 +1,14 @@
-"""Kubernetes Events: what `kubectl describe` tells below the status of a star or a catalogue."""
+"""Kubernetes Events, which `kubectl describe` shows below the status of a star or a catalogue."""
 
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from plato_sas.api import (
     API_VERSION,
     CatalogueState,
     Condition,
+    Document,
     StarCatalogue,
     StarCatalogueStatus,
     StarProcessing,
@@ -28,7 +28,7 @@ _MAX_NOTE = 1000
 
 @dataclass(frozen=True)
 class Note:
-    """One Event to report."""
+    """One Event to be written."""
 
     type: str  # Normal or Warning
     reason: str
@@ -36,7 +36,7 @@ class Note:
 
 
 def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note]:
-    """What changed between two statuses and is worth an event."""
+    """The changes between two statuses that deserve an Event."""
     before = {step.name: step for step in old.steps}
     for step in new.steps:
         known = before.get(step.name)
@@ -48,15 +48,15 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
             yield Note("Warning", "StepRetried", f"{step.name}: {step.reason}: {step.message or ''}")
     if new.state is old.state:
         return
-    # A star's success is in its status: an Event for each of a quarter of a million would be a write in eight.
+    # A success is visible in the status: Events for a quarter of a million stars would be one write in eight.
     if new.state is StarState.REJECTED:
         yield Note("Warning", "Rejected", condition.message if (condition := _condition(new, ACCEPTED)) else "")
     elif new.state in (StarState.CANCELLED, StarState.SUSPENDED):
-        yield Note("Normal", new.state.value, "spec.desiredState asks for it")
+        yield Note("Normal", new.state.value, "requested by spec.desiredState")
 
 
 def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Iterator[Note]:
-    """As `notes`, of a catalogue; there are few of them, so its success is reported too."""
+    """As `notes`, for a catalogue. There are few of them, so a success deserves an Event too."""
     reason = condition.reason if (condition := _condition(new, COMPLETE)) else ""
     if sum((new.retries or {}).values()) > sum((old.retries or {}).values()):
         yield Note("Warning", "Retried", f"{reason}: {new.message or ''}")
@@ -76,9 +76,11 @@ def _condition(status: StarProcessingStatus | StarCatalogueStatus, kind: str) ->
     return next((one for one in status.conditions if one.type == kind), None)
 
 
-async def tell(client: KubeClient, about: StarProcessing | StarCatalogue, told: Iterable[Note], now: str) -> None:
-    """Write the Events; one that cannot be written is not worth failing for."""
-    for note in told:
+async def write_events(
+    client: KubeClient, about: StarProcessing | StarCatalogue, noted: Iterable[Note], now: str
+) -> None:
+    """Write the Events; best effort."""
+    for note in noted:
         try:
             await client.create(EVENT, event_body(about, note, now))
         except ApiError as error:
@@ -86,7 +88,7 @@ async def tell(client: KubeClient, about: StarProcessing | StarCatalogue, told: 
             logger.warning("Event not written", extra=fields)
 
 
-def event_body(about: StarProcessing | StarCatalogue, note: Note, now: str) -> dict[str, Any]:
+def event_body(about: StarProcessing | StarCatalogue, note: Note, now: str) -> Document:
     """A core/v1 Event about a star or a catalogue."""
     metadata = about.metadata
     message = note.message if len(note.message) <= _MAX_NOTE else note.message[: _MAX_NOTE - 3] + "..."

@@ -1,8 +1,8 @@
 """Leader election: of several operators in a namespace, only the holder of the Lease writes.
 
-By the rules of client-go: a Lease is free when its holder gave it back, or when the observer has not seen it renewed
-for its duration *on the observer's own monotonic clock*; clocks of two machines are never compared. The
-resourceVersion decides who was first.
+By the rules of client-go: a Lease is free if its holder has released it, or if the observer has not seen it renewed for
+its duration *on the observer's own monotonic clock*; clocks of two machines are never compared. The resourceVersion
+decides who was first.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 
-DURATION = 15.0  # seconds after which others may take a Lease that is not renewed
+DURATION = 15.0  # seconds after which others may take a Lease that was not renewed
 RENEWAL = 5.0  # seconds between renewals
-_POLL = 2.0  # seconds between looks at another's Lease, and between tries after a failure
+_POLL = 2.0  # seconds between looks at a Lease held by another, and between tries after a failure
 
 
 class LeaseLost(Exception):
@@ -57,17 +57,17 @@ class Lease:
         self._seen_at = 0.0
 
     def holds(self) -> bool:
-        """Nobody else can have it: a margin of a third of the duration is kept for requests under way."""
+        """Whether the Lease is surely ours: a third of its duration is kept as a margin for requests under way."""
         return self._version is not None and self._clock() - self._renewed < self._duration * 2 / 3
 
     def fence(self) -> None:
-        """For KubeClient: stops every write while the Lease is not surely ours. Raises ApiError."""
+        """For KubeClient: stop every write unless the Lease is surely ours. Raises ApiError."""
         if not self.holds():
             raise ApiError(0, f"Lease {self._name!r} has not been renewed in time: nothing is written until it is")
 
     async def acquire(self) -> None:
-        """Wait until the Lease is ours, however long it takes."""
-        told: str | None = None
+        """Wait until the Lease is ours, without limit."""
+        reported: str | None = None
         while True:
             try:
                 async with asyncio.timeout(self._renewal):
@@ -79,19 +79,19 @@ class Lease:
                     metrics.LEADER.set(1)
                     logger.info("Lease taken", extra={"lease": self._name, "identity": self._identity})
                     return
-                if holder != told:
+                if holder != reported:
                     logger.warning(
-                        "Another operator serves this namespace: waiting until its Lease ends",
+                        "Another operator serves this namespace: waiting for its Lease to expire",
                         extra={"lease": self._name, "holder": holder, "identity": self._identity},
                     )
-                    told = holder
+                    reported = holder
             await asyncio.sleep(self._poll * random.uniform(1.0, 1.2))  # noqa: S311
 
     async def hold(self) -> None:
         """Renew until cancelled. Raises LeaseLost.
 
-        An API server that cannot be reached is no loss, since nobody else gets the Lease from it either; `fence` stops
-        all writes meanwhile.
+        An unreachable API server does not lose the Lease, since nobody else can take it either; meanwhile `fence` stops
+        all writes.
         """
         pause = self._renewal
         while True:
@@ -107,7 +107,7 @@ class Lease:
             metrics.LEADER.set(1 if self.holds() else 0)
 
     async def release(self) -> None:
-        """Give it back, so that the next operator does not wait; best effort."""
+        """Release the Lease, so that the next operator need not wait; best effort."""
         if self._version is None:
             return
         spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
@@ -121,7 +121,7 @@ class Lease:
             logger.warning("Lease not released", extra={"lease": self._name, "error": str(error)})
 
     async def _try(self) -> str | None:
-        """Take the Lease if it is free; else who holds it. Raises ApiError."""
+        """Take the Lease if it is free; else return its holder. Raises ApiError."""
         started = self._clock()
         try:
             lease = await self._client.get(LEASE, self._name)
@@ -146,7 +146,7 @@ class Lease:
         try:
             created = await self._client.create(LEASE, body)
         except AlreadyExists:
-            return "another that was quicker"
+            return "another, which was quicker"
         self._ours(created, started)
         return None
 
@@ -165,7 +165,7 @@ class Lease:
             return "nobody, since it was deleted just now"
         except ApiError as error:
             if error.status == 409:
-                return "another that was quicker"
+                return "another, which was quicker"
             raise
         self._ours(taken, started)
         return None
@@ -179,7 +179,7 @@ class Lease:
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
-            # Somebody wrote to it or deleted it: only a holder's name tells whether it is ours still.
+            # Somebody changed or deleted it: only the holder's name tells whether it is still ours.
             await self._recover(started)
 
     async def _recover(self, started: float) -> None:

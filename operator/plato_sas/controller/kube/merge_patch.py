@@ -1,15 +1,17 @@
-"""What to send so that a stored document becomes another one."""
+"""The patch that turns a stored document into another one."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from plato_sas.api import Document
 
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON merge patch (RFC 7396) from `old` to `new`, empty if they are equal; neither holds a null.
 
-    Objects are merged by whoever applies it, so that what is gone must be named; lists are replaced whole.
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Document:
+    """The JSON merge patch (RFC 7396) from `old` to `new`, empty if they are equal; neither contains a null.
+
+    A merge patch merges objects, so removed keys are set to null; lists are replaced whole.
     """
-    patch: dict[str, Any] = {}
+    patch: Document = {}
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
         if before == after:

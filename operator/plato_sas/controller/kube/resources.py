@@ -1,4 +1,4 @@
-"""The kinds of objects that the operator reads or writes, with their addresses."""
+"""The kinds of objects that the operator reads or writes, with their paths in the API."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from plato_sas.jobs.names import SELECTOR
 
 @dataclass(frozen=True)
 class Kind:
-    """A namespaced kind. `selector` limits lists and watches on the server's side."""
+    """A namespaced kind. `selector` restricts lists and watches on the server."""
 
     group: str  # "" is the core group
     version: str

@@ -1,1 +1,1 @@
-"""Reconciles StarProcessings."""
+"""Reconciliation of stars: observe, decide, act, write the status."""

@@ -1,26 +1,27 @@
-"""Carries out what was decided. Every action may be done twice without harm."""
+"""Carries out the decisions about a star. Every action may be repeated without harm."""
 
 import logging
 from collections.abc import Iterable
 
 from plato_sas.controller.kube.client import AlreadyExists, ApiError, KubeClient, NotFound
+from plato_sas.controller.kube.refusals import refusal
 from plato_sas.controller.kube.resources import JOB, POD
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.builder import build_job
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 from plato_sas.jobs.stage import Run, Site, StageRun
+from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.decide import Action, StartRun, StopJob
-from plato_sas.plan.star.refusal import Refusal
 from plato_sas.plan.star.timeouts import LimitPod
 
 logger = logging.getLogger(__name__)
 
 
-_AT_ONCE = 1  # the least that a pod's deadline can be [s]
+_AT_ONCE = 1  # s; the shortest deadline a pod can have
 
 
 class Actuator:
-    """Turns actions into requests; what the API server answers goes into the view at once."""
+    """Turns actions into requests; the responses go straight into the view."""
 
     def __init__(self, client: KubeClient, view: View, site: Site) -> None:
         self._client = client
@@ -28,9 +29,9 @@ class Actuator:
         self._site = site
 
     async def execute(self, actions: Iterable[Action]) -> list[Refusal]:
-        """Carry them out, except ReleaseJob; returns the Jobs that the API server refused.
+        """Carry out the actions except ReleaseJob; returns the Jobs that the API server refused.
 
-        Raises ApiError where it did not judge: the actions before are done, and deciding again will find them so.
+        Raises ApiError on any other failure; earlier actions are done, and the next decision will see their effect.
         """
         refusals = []
         for action in actions:
@@ -39,9 +40,7 @@ class Actuator:
                     try:
                         await self._start(run)
                     except ApiError as error:
-                        if not error.refused:
-                            raise
-                        refusals.append(Refusal(next(iter(run.numbers)), str(error), error.invalid))
+                        refusals.append(refusal(next(iter(run.numbers)), error))
                 case StopJob(job):
                     await self._stop(job)
                 case LimitPod(pod, seconds):
@@ -65,8 +64,8 @@ class Actuator:
         self._view.put(JOB, created)
 
     async def _stop(self, job: str) -> None:
-        """End a Job: by its pod's deadline, so that it stays for its log; or delete it where no pod is on a node."""
-        placed = [pod for pod in self._view.pods_of(job) if pod["spec"].get("nodeName") and not terminal(pod)]
+        """Stop a Job by its pod's deadline, which keeps the pod for its log; delete it if no pod is on a node."""
+        placed = [pod for pod in self._view.pods_of(job) if pod["spec"].get("nodeName") and not pod_finished(pod)]
         if not placed:
             await self._client.delete(JOB, job)
             logger.info("Job stopped", extra={"job": job})
@@ -82,7 +81,7 @@ class Actuator:
         except ApiError as error:
             if not error.refused:
                 raise
-            # Its pod's own deadline is still there; the star's other steps must not wait for this.
+            # The pod's original deadline still holds; the star's other steps must not wait for this.
             logger.warning("Pod not stopped", extra={"pod": pod, "error": str(error)})
             return
         logger.info("Pod stopped", extra={"pod": pod})

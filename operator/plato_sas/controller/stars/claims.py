@@ -1,19 +1,19 @@
-"""What keeps a star from starting a Job although it could: others are, or may be, writing to its products."""
+"""Keep a star from starting Jobs while others write, or may write, to its products."""
 
 from typing import NamedTuple
 
 from plato_sas.api import Document, StarState
 from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.view import View
-from plato_sas.jobs.attempt import finished
+from plato_sas.jobs.attempt import job_finished
 from plato_sas.jobs.names import JOB_NAME_LABEL
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 
 
 class Claim(NamedTuple):
-    """A star's claim to its folder of the product tree; the smallest is first.
+    """A star's claim to its folder of the product tree; the smallest wins.
 
-    Whoever is at it goes on, then whoever has begun, then the oldest: two at once would mix their products.
+    Busy stars come first, then stars that have begun, then the oldest: two at once would mix their products.
     """
 
     not_busy: bool
@@ -23,15 +23,15 @@ class Claim(NamedTuple):
 
 
 class Claims:
-    """Which star may write to a folder of the product tree."""
+    """Decides which star may write to a folder of the product tree."""
 
     def __init__(self, view: View, window: AdmissionWindow) -> None:
         self._view = view
         self._window = window
 
     def held(self, name: str, jobs: set[str]) -> tuple[str, str] | None:
-        """Reason and message if pods of other Jobs than the active `jobs`, or another star on the same products, are
-        in the way.
+        """Reason and message if the star must wait for pods of Jobs other than its active `jobs`, or for another star
+        on the same products.
         """
         for pod in self._view.running_pods_of_star(name):
             if pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL) not in jobs:
@@ -52,21 +52,21 @@ class Claims:
         return theirs < mine
 
     def _claim(self, stored: Document) -> Claim | None:
-        """A star's claim to its folder of the product tree; None if it has ended."""
+        """A star's claim to its folder of the product tree; None if it is final and nothing of it runs."""
         metadata = stored["metadata"]
         name = metadata["name"]
         steps = stored.get("status", {}).get("steps", [])
         active = any(self._runs(job) for job in self._view.jobs_of(name))
         wanted = (stored["spec"].get("rerun") or {}).get("id", 0) > stored.get("status", {}).get("rerun", 0)
-        if _state(stored).ended and not active and not wanted:
+        if _state(stored).final and not active and not wanted:
             return None
         busy = active or self._window.holds(name)
         begun = busy or any(step.get("attempt") for step in steps)
         return Claim(not busy, not begun, metadata["creationTimestamp"], name)
 
     def _runs(self, job: Document) -> bool:
-        """The Job controller declares a Job's end a second or two after its pod's."""
-        return not finished(job) and not any(map(terminal, self._view.pods_of(job["metadata"]["name"])))
+        """Whether the Job's pod still runs; the Job controller declares the Job finished a second or two later."""
+        return not job_finished(job) and not any(map(pod_finished, self._view.pods_of(job["metadata"]["name"])))
 
 
 def _state(stored: Document) -> StarState:

@@ -1,4 +1,4 @@
-"""The last lines of a failed module, where its pod has too many containers for a termination message to hold them."""
+"""The last lines of a failed module whose pod has too many containers to hold them in a termination message."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from plato_sas.stager.messages import room
 _TAIL_LINES = 20
 _TAIL_BYTES = 16 * 1024
 _REMEMBERED = 1024
-_TRIES = 4  # while the API server, or the kubelet behind it, has other trouble than that there is no log
-_NEARLY = 8  # bytes that cutting at a whole character may cost
+_TRIES = 4  # on errors of the API server or the kubelet other than a missing log
+_NEARLY = 8  # bytes that may be lost by cutting at a whole character
 
 
 class LogTail:
-    """Asks for the end of a log once for each failed Job whose message was cut.
+    """Reads the end of the log once for each failed Job whose message was cut.
 
-    The kubelet takes a failed container's message from the end of its log, and then keeps the beginning of that.
+    The kubelet takes a failed container's message from the end of its log, but then keeps only its beginning.
     """
 
     def __init__(self, client: KubeClient) -> None:
@@ -32,9 +32,9 @@ class LogTail:
         self._tries: dict[str, int] = {}
 
     async def complete(self, attempt: Attempt, pods: Iterable[Document]) -> Attempt:
-        """The attempt with the failed module's last lines, if there is more of them than the pod's status holds.
+        """The attempt with the failed module's last lines, if the pod's status does not hold them all.
 
-        They also decide whose failure it was. Raises ApiError where asking again soon may give them.
+        They may change the failure's class. Raises ApiError if a retry may help.
         """
         failure, pod = attempt.failure, newest(pods)
         if failure is None or failure.step is None or failure.exit_code is None or pod is None:
@@ -48,7 +48,7 @@ class LogTail:
         return replace(attempt, failure=failure.worded(self._known[attempt.job] or failure.message))
 
     async def _asked(self, job: str, pod: str, step: str) -> str:
-        """The lines; empty if they cannot be had, and what there is must do."""
+        """The lines; empty if they cannot be read."""
         tries = self._tries.pop(job, 0) + 1
         try:
             return await self._tail(pod, step)

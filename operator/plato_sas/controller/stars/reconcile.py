@@ -1,17 +1,18 @@
-"""Observe, decide, act, one status patch: one star brought one step further."""
+"""Reconcile a star: observe, decide, act, patch the status."""
 
 import logging
 from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from plato_sas.api import Document, StarProcessing, StarProcessingStatus, StarState, StepState, seconds_between
+from plato_sas.api import Document, StarProcessing, StarProcessingStatus, StarState, StepState
 from plato_sas.controller import metrics
 from plato_sas.controller.keeping.retention import Retention
-from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
-from plato_sas.controller.kube.events import notes, tell
-from plato_sas.controller.kube.merge_patch import difference
+from plato_sas.controller.kube.client import KubeClient, NotFound
+from plato_sas.controller.kube.events import notes, write_events
+from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import POD, PROCESSING
+from plato_sas.controller.kube.status import write_status
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.stars.actuator import Actuator
 from plato_sas.controller.stars.claims import Claims
@@ -20,22 +21,23 @@ from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.parsed import ParsedStars
 from plato_sas.controller.view.slimming import slim
 from plato_sas.controller.view.view import View
-from plato_sas.jobs.attempt import Attempt, attempt, settled
+from plato_sas.jobs.attempt import Attempt, attempt, pods_up_to_date
 from plato_sas.jobs.names import JOB_NAME_LABEL
 from plato_sas.jobs.one_pod import owned_by
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 from plato_sas.plan.graph.graph import Graph, GraphInvalid
 from plato_sas.plan.star import acceptance
 from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
-from plato_sas.plan.star.refusal import with_refusals
+from plato_sas.plan.star.refusals import with_refusals
 from plato_sas.plan.star.status import rejected
 from plato_sas.plan.star.timeouts import START_SECONDS
+from plato_sas.plan.times import seconds_between
 
 logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Reconciles stars by name. `clock` returns the time in RFC 3339; `mark` makes a key dirty."""
+    """Reconciles stars by name. `clock` returns the time in RFC 3339; `mark` marks a key dirty."""
 
     def __init__(
         self,
@@ -65,27 +67,27 @@ class Reconciler:
         self._mark = mark
 
     async def reconcile(self, name: str) -> float | None:
-        """Bring a star further; when to look again without an event, in seconds. Raises ApiError."""
+        """Reconcile a star; returns the seconds after which to look again without an event. Raises ApiError."""
         try:
             return await self._reconcile(name)
         except Exception:
-            # Nobody waits behind a star that cannot take its turn.
+            # Others must not wait behind a star that fails.
             self._window.withdraw(name)
             raise
 
     async def _reconcile(self, name: str) -> float | None:
         stored = self._view.processing(name)
         if stored is None or "deletionTimestamp" in stored["metadata"]:
-            # The Jobs go with the owner; a free slot is somebody else's.
+            # Its Jobs are deleted with it; others may use its slot.
             self._window.release(name)
             return None
         try:
             processing = self._parsed.of(stored)
         except ValidationError as error:
-            # Written under other rules than today's (an old CRD): say so, touch nothing.
+            # Written under another schema (an old CRD): report it and leave it alone.
             logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
             return None
-        if self._at_rest(processing):
+        if self._nothing_to_decide(processing):
             self._window.release(name)
             return self._retention.expire(processing, processing.status)
         try:
@@ -95,7 +97,7 @@ class Reconciler:
             if not any(one.active for one in await self._attempts(processing)):
                 self._window.release(name)
             await self._write(stored, processing, status)
-            await tell(self._client, processing, notes(processing.status, status), self._clock())
+            await write_events(self._client, processing, notes(processing.status, status), self._clock())
             return None
         await self._revisions.pin(revision)
         decision = await self._decide(processing, revision, graph)
@@ -103,25 +105,24 @@ class Reconciler:
         status = with_refusals(processing, decision.status, refusals, self._clock())
         await self._write(stored, processing, status)
         self._count(graph, processing.status, status)
-        if not decision.busy and (not decision.needs_slot or status.state.finished):
+        if not decision.busy and (not decision.needs_slot or status.state.at_rest):
             self._window.release(name)
-        await tell(self._client, processing, notes(processing.status, status), self._clock())
+        await write_events(self._client, processing, notes(processing.status, status), self._clock())
         # Clean up before raising: the deleted Jobs may be what exhausts the quota.
         again = await self._clean_up(processing, decision, status)
-        if refusals and not all(one.final for one in refusals):
-            raise ApiError(403, "; ".join(one.message for one in refusals))
+        raise_temporary(refusals)
         return again
 
-    def _at_rest(self, processing: StarProcessing) -> bool:
-        """Whether nothing but time can change anything: so of most stars, and of all of them when we start."""
+    def _nothing_to_decide(self, processing: StarProcessing) -> bool:
+        """Whether only its TTL matters: true of most stars, and of nearly all when the operator starts."""
         status, metadata = processing.status, processing.metadata
         current = status.observed_generation == metadata.generation
-        return status.state.ended and current and not self._view.has_jobs(metadata.name)
+        return status.state.final and current and not self._view.has_jobs(metadata.name)
 
     async def _clean_up(
         self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
     ) -> float | None:
-        """Delete what has had its time; when to look again."""
+        """Delete what has reached its TTL; returns the seconds until the next look."""
         again = [decision.again_after]
         for action in decision.actions:
             if isinstance(action, ReleaseJob):
@@ -130,7 +131,7 @@ class Reconciler:
         return min((one for one in again if one is not None), default=None)
 
     async def _accepted(self, processing: StarProcessing) -> tuple[str, Graph]:
-        """The star's revision and graph. Raises GraphInvalid where the star cannot run."""
+        """The star's revision and graph. Raises GraphInvalid if the star cannot run."""
         try:
             revision, graph = await self._revisions.of(processing)
         except GraphInvalid as error:
@@ -140,10 +141,10 @@ class Reconciler:
             revision, graph = await self._revisions.of(processing)
         problems = acceptance.problems(processing.spec, graph)
         if problems and processing.status.revision is None:
-            # Nothing is pinned: the pipeline may be mended as well as the star.
+            # No revision is pinned: correcting either the pipeline or the star may help.
             raise GraphInvalid("SpecInvalid", problems)
         if problems and revision != processing.status.revision:
-            # A rerun would take a graph that the star does not fit: it stays with its own, and says so.
+            # The spec does not fit the graph that a rerun would take: keep the pinned one, and report the problems.
             return await self._revisions.pinned(processing)
         return revision, graph
 
@@ -153,10 +154,10 @@ class Reconciler:
         if any(one.active for one in attempts):
             self._window.occupy(name)
 
-        # From here to the slot nothing is awaited: no other star can come in between.
+        # No await from here until the slot is taken, so that no other star can take it in between.
         held = self._claims.held(name, {one.job for one in attempts if one.active})
         if held is not None:
-            self._window.withdraw(name)  # nobody waits behind it
+            self._window.withdraw(name)  # others must not wait behind it
 
         def decided() -> Decision:
             admitted = self._window.holds(name)
@@ -174,38 +175,34 @@ class Reconciler:
         found = []
         for job in self._view.jobs_of(processing.metadata.name):
             if not owned_by(job, processing.metadata.uid):
-                continue  # of a star of the same name that was deleted
+                continue  # of a deleted star of the same name
             pods = self._view.pods_of(job["metadata"]["name"])
-            if not settled(job, pods):
-                # The watch of pods is behind that of Jobs, or the pod is gone: ask.
+            if not pods_up_to_date(job, pods):
+                # The watch of pods lags behind that of Jobs, or the pod is gone: read it.
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
-                for pod in filter(terminal, pods):
-                    self._view.put(POD, pod)  # its log is asked for later
+                for pod in filter(pod_finished, pods):
+                    self._view.put(POD, pod)  # its log is read later
             found.append(await self._log_tail.complete(attempt(job, pods), pods))
         return tuple(found)
 
     async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:
         if status == processing.status:
             return
-        new = status.to_dict()
-        changed = difference(stored.get("status", {}), new)
-        if not changed:
-            return
-        name = processing.metadata.name
+        name, new = processing.metadata.name, status.to_dict()
         try:
-            # The uid makes sure that it is this star, not a new one of its name.
-            body = {"metadata": {"uid": processing.metadata.uid}, "status": changed}
-            patched = await self._client.patch(PROCESSING, name, body, "status")
+            patched = await write_status(self._client, PROCESSING, stored, new)
         except NotFound:
             self._view.drop(PROCESSING, stored)
             return
-        # The watch's echo of our own write is no news to the view: what it allows is marked here, as that a rival goes
-        # on. The star itself has been decided to its end, except what waits until its status is stored.
+        if patched is None:
+            return
+        # The watch event of our own write changes nothing in the view, so mark the stars it concerns here: a rival may
+        # go on. The star itself needs another look only for what waits until its status is stored.
         touched = self._view.put(PROCESSING, patched)
         if _changed_in_status_alone(stored, patched):
             if patched["status"] == new:
                 self._parsed.written(processing, status, patched)
-            if not status.state.finished and not self._view.has_ended_job(name):
+            if not status.state.at_rest and not self._view.has_finished_job(name):
                 touched.discard(name)
         for one in touched:
             self._mark(one)
@@ -230,7 +227,7 @@ class Reconciler:
 
 
 def _changed_in_status_alone(stored: Document, patched: Document) -> bool:
-    """Whether an answer shows nothing new besides the status; what it shows the watch does not tell again."""
+    """Whether the response differs from the view only in the status; other changes will not come as an event again."""
     old, new = stored["metadata"], slim(PROCESSING, patched)["metadata"]
     same = all(old.get(key) == new.get(key) for key in old.keys() | new.keys() if key != "resourceVersion")
     return same and bool(stored["spec"] == patched["spec"])

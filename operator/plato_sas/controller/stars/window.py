@@ -1,4 +1,4 @@
-"""The admission window: so many stars may have Jobs at a time, the most urgent first."""
+"""The admission window: a limited number of stars may have Jobs, the most urgent first."""
 
 import heapq
 from collections.abc import Callable
@@ -9,7 +9,7 @@ Rank = tuple[int, str, str]  # -priority, creation time, name: the smallest is f
 
 
 class AdmissionWindow:
-    """Slots for active stars. `wake` is called with the key of a waiting star that may now be admitted."""
+    """Slots for active stars. Calls `wake` with the key of a waiting star that may be admitted now."""
 
     def __init__(self, slots: int, wake: Callable[[str], None]) -> None:
         self._slots = slots
@@ -27,13 +27,13 @@ class AdmissionWindow:
         return key in self._active
 
     def occupy(self, key: str) -> None:
-        """A star that has Jobs already holds a slot, even beyond the limit (after a restart)."""
+        """Give a slot to a star that already has Jobs, even beyond the limit (after a restart)."""
         self._active.add(key)
         self._waiting.pop(key, None)
         self._report()
 
     def acquire(self, key: str, rank: Rank) -> bool:
-        """Take a slot if one is free and no more urgent star waits for it; else wait."""
+        """Take a slot if one is free and no more urgent star waits for it; else join the waiting stars."""
         if key in self._active:
             return True
         if len(self._active) < self._slots:
@@ -50,13 +50,13 @@ class AdmissionWindow:
         return False
 
     def withdraw(self, key: str) -> None:
-        """The star does not wait for a slot at the moment; one that it has it keeps."""
+        """Stop waiting for a slot; a slot already taken stays."""
         if self._waiting.pop(key, None) is not None:
             self._wake_next()
             self._report()
 
     def release(self, key: str) -> None:
-        """The star is finished, gone or does not want a slot any more."""
+        """Give the slot back, or stop waiting for one: the star is finished, gone or needs none."""
         known = key in self._active or key in self._waiting
         self._active.discard(key)
         self._waiting.pop(key, None)

@@ -1,1 +1,1 @@
-"""What is known of the cluster: the objects watched, packed and parsed."""
+"""What is known of the cluster, kept small in memory and fed by watches and lists."""

@@ -1,4 +1,4 @@
-"""The view beside a complete list: a watch can lose a deletion, and knows nothing at the start."""
+"""Bring the view up to date with a complete list: at the start, and because a watch can lose a deletion."""
 
 from plato_sas.controller.kube.client import KubeClient
 from plato_sas.controller.kube.resources import Kind
@@ -6,9 +6,9 @@ from plato_sas.controller.view.view import View
 
 
 async def relist(client: KubeClient, view: View, kind: Kind) -> set[str]:
-    """List every object of a kind into the view, a page at a time; the stars that it touches. Raises ApiError.
+    """List all objects of a kind into the view, page by page; returns the stars concerned. Raises ApiError.
 
-    What was known before and is not in the list is gone. What is made during the list may not be in it, and stays.
+    Objects known before but not in the list are gone. Objects created during the list may be missing in it, and stay.
     """
     missing = view.names_by_uid(kind)
     touched: set[str] = set()

@@ -1,4 +1,4 @@
-"""What the view keeps packed: stars, and Jobs and pods that have ended; of tens of thousands, few are at work."""
+"""Packed objects of the view: stars, and finished Jobs and pods. Of tens of thousands, only few are read often."""
 
 import json
 import zlib
@@ -7,12 +7,12 @@ from typing import Self
 
 from plato_sas.api import Document
 
-_LEVEL = 1  # repeated keys make most of a document: the fastest level takes it to a fifth
+_LEVEL = 1  # documents are mostly repeated keys: the fastest level compresses them to a fifth
 
 
 @dataclass(frozen=True, slots=True)
 class PackedStar:
-    """What is asked of every star now and then stands beside the packed rest. `tree`: its campaign and its star."""
+    """A star: the fields that are read for all stars, and the rest packed. `tree`: its campaign and star."""
 
     name: str
     uid: str
@@ -34,13 +34,13 @@ class PackedStar:
         )
 
     def document(self) -> Document:
-        """The object, unpacked anew each time: it is the caller's own."""
+        """The object, unpacked for each call, so the caller may change it."""
         return _unpacked(self._content)
 
 
 @dataclass(frozen=True, slots=True)
-class PackedEnded:
-    """A Job or a pod that has ended and waits for its time to go. A newer version of it is packed anew."""
+class PackedFinished:
+    """A finished Job or pod, which waits to be deleted."""
 
     uid: str
     version: int
@@ -51,7 +51,7 @@ class PackedEnded:
         return cls(item["metadata"]["uid"], version_of(item), _packed(item))
 
     def document(self) -> Document:
-        """As of a star."""
+        """As for a star."""
         return _unpacked(self._content)
 
 
@@ -65,5 +65,5 @@ def _unpacked(content: bytes) -> Document:
 
 
 def version_of(item: Document) -> int:
-    """An object's resource version: since Kubernetes 1.35 those of one resource compare as numbers (KEP-5504)."""
+    """An object's resource version; since Kubernetes 1.35, versions of one resource compare as numbers (KEP-5504)."""
     return int(item["metadata"]["resourceVersion"])

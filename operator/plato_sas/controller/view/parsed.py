@@ -1,16 +1,16 @@
-"""Stars as models: each version of a StarProcessing is validated once, while its star is at work."""
+"""Stars as models: each version of a running StarProcessing is validated only once."""
 
 from plato_sas.api import Document, StarProcessing, StarProcessingStatus, StarState
 
-_REMEMBERED = 4096  # of the order of the stars that have Jobs at a time; a model takes some 15 KiB
+_REMEMBERED = 4096  # about as many as stars have Jobs at the same time; a model takes about 15 KiB
 
 
 class ParsedStars:
-    """The models of the stars that were asked for last."""
+    """The most recently used models of stars."""
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:
         self._remembered = remembered
-        self._models: dict[str, StarProcessing] = {}  # by uid, the one asked for last at the end
+        self._models: dict[str, StarProcessing] = {}  # by uid, the most recently used last
 
     def of(self, stored: Document) -> StarProcessing:
         """The model of a stored star. Raises pydantic.ValidationError."""
@@ -22,7 +22,7 @@ class ParsedStars:
         return model
 
     def written(self, before: StarProcessing, status: StarProcessingStatus, document: Document) -> None:
-        """The API server has stored `status` and nothing else, as `document`, where `before` was."""
+        """Remember that the API server has stored `status`, and no other change, over `before` as `document`."""
         metadata = before.metadata.model_copy(update={"resource_version": document["metadata"]["resourceVersion"]})
         model = before.model_copy(update={"metadata": metadata, "status": status})
         self._remember(document["metadata"]["uid"], model)
@@ -30,7 +30,7 @@ class ParsedStars:
     def _remember(self, uid: str, model: StarProcessing) -> None:
         self._models.pop(uid, None)
         if model.status.state is not StarState.RUNNING:
-            return  # it waits or is at rest, and there are many of them
+            return  # it waits or is at rest, as most stars do
         self._models[uid] = model
         if len(self._models) > self._remembered:
             del self._models[next(iter(self._models))]

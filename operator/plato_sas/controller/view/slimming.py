@@ -1,4 +1,4 @@
-"""What the view keeps of an object: with tens of thousands of them, only what is read again."""
+"""What the view keeps of an object: of tens of thousands, only the fields that are read."""
 
 from plato_sas.api import Document
 from plato_sas.controller.kube.resources import JOB, POD, Kind
@@ -9,7 +9,7 @@ _CONTAINER_STATUSES = ("initContainerStatuses", "containerStatuses")
 
 
 def slim(kind: Kind, item: Document) -> Document:
-    """The object without what the operator never looks at."""
+    """The object without the fields that the operator never reads."""
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     if _APPLIED in metadata.get("annotations", ()):
         metadata["annotations"] = {key: one for key, one in metadata["annotations"].items() if key != _APPLIED}

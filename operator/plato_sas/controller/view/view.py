@@ -1,4 +1,4 @@
-"""The in-memory view of the namespace, fed by watches, by our own writes and by a periodic list."""
+"""The in-memory view of the namespace, fed by watches, the operator's own writes and a periodic list."""
 
 from collections import defaultdict
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 from plato_sas.api import Document
 from plato_sas.controller import metrics
 from plato_sas.controller.kube.resources import JOB, MODULE, PIPELINE, POD, PROCESSING, WATCHED, Kind
-from plato_sas.controller.view.packed import PackedEnded, PackedStar, version_of
+from plato_sas.controller.view.packed import PackedFinished, PackedStar, version_of
 from plato_sas.controller.view.slimming import slim
-from plato_sas.jobs.attempt import finished
+from plato_sas.jobs.attempt import job_finished
 from plato_sas.jobs.names import JOB_NAME_LABEL, PROCESSING_LABEL, label_value
-from plato_sas.jobs.pods import terminal
+from plato_sas.jobs.pods import pod_finished
 
-_Kept = Document | PackedEnded
+_Kept = Document | PackedFinished
 
 
-# Deletions remembered: an answer to our own write that is older than the deletion comes within a minute.
+# Deletions remembered: the response to an earlier write may arrive after the deletion, within a minute.
 _GRAVES = 4096
 
 
 class View:
-    """Objects by kind and name. Every change returns the stars (names of StarProcessings) that it touches."""
+    """Objects by kind and name. Every change returns the stars (names of StarProcessings) that it concerns."""
 
     def __init__(self) -> None:
         self._stars: dict[str, PackedStar] = {}
@@ -47,7 +47,7 @@ class View:
         return self._get(JOB, name)
 
     def jobs_of(self, star: str) -> list[Document]:
-        """The Jobs that carry a star's label."""
+        """The Jobs with a star's label."""
         return [_document(one) for one in self._kept_jobs(star)]
 
     def pods_of(self, job: str) -> list[Document]:
@@ -56,16 +56,16 @@ class View:
     def has_jobs(self, star: str) -> bool:
         return label_value(star) in self._jobs_by_star
 
-    def has_ended_job(self, star: str) -> bool:
-        return any(isinstance(one, PackedEnded) for one in self._kept_jobs(star))
+    def has_finished_job(self, star: str) -> bool:
+        return any(isinstance(one, PackedFinished) for one in self._kept_jobs(star))
 
     def has_running_job(self, star: str) -> bool:
-        return any(not isinstance(one, PackedEnded) for one in self._kept_jobs(star))
+        return any(not isinstance(one, PackedFinished) for one in self._kept_jobs(star))
 
     def running_pods_of_star(self, star: str) -> list[Document]:
-        """The pods that carry a star's label and have not ended, whichever Job made them."""
+        """The unfinished pods with a star's label, of any Job."""
         kept = (self._objects[POD][name] for name in sorted(self._pods_by_star.get(label_value(star), ())))
-        return [pod for pod in kept if not isinstance(pod, PackedEnded)]
+        return [pod for pod in kept if not isinstance(pod, PackedFinished)]
 
     def rivals(self, star: str) -> list[Document]:
         """The other StarProcessings that write to the same folder of the product tree."""
@@ -83,7 +83,7 @@ class View:
         return {star.revision for star in self._stars.values() if star.revision is not None}
 
     def put(self, kind: Kind, item: Document) -> set[str]:
-        """An object as the API server has it or had it: what is older than what is known already is ignored."""
+        """Store an object from the API server, unless a newer version is known."""
         metadata = item["metadata"]
         known = self._known(kind, metadata["name"])
         if metadata["uid"] in self._gone or (known is not None and known[1] >= version_of(item)):
@@ -94,11 +94,11 @@ class View:
         return self._touched(kind, item)
 
     def drop(self, kind: Kind, item: Document) -> set[str]:
-        """An object is gone, and does not come back: whatever is still said of it is old."""
+        """Remove an object for good: anything that still arrives about it is outdated."""
         return self.forget(kind, item["metadata"]["name"], item["metadata"]["uid"])
 
     def forget(self, kind: Kind, name: str, uid: str) -> set[str]:
-        """As `drop`, of an object of which no more is known."""
+        """As `drop`, for an object of which only name and uid are known."""
         self._gone[uid] = None
         if len(self._gone) > _GRAVES:
             del self._gone[next(iter(self._gone))]
@@ -113,7 +113,7 @@ class View:
         return touched
 
     def names_by_uid(self, kind: Kind) -> dict[str, str]:
-        """All objects of a kind."""
+        """The names of all objects of a kind, by uid."""
         if kind is PROCESSING:
             return {star.uid: name for name, star in self._stars.items()}
         return {_identity(kept)[0]: name for name, kept in self._objects[kind].items()}
@@ -126,7 +126,7 @@ class View:
         return _document(kept) if kept is not None else None
 
     def _known(self, kind: Kind, name: str) -> tuple[str, int] | None:
-        """The uid and the version of what is known by a name."""
+        """The uid and version of the known object of this name."""
         if kind is PROCESSING:
             star = self._stars.get(name)
             return (star.uid, star.version) if star is not None else None
@@ -134,7 +134,7 @@ class View:
         return _identity(kept) if kept is not None else None
 
     def _rivals_of(self, star: str) -> tuple[str, ...]:
-        """The stars on a star's products, itself among them."""
+        """The stars on the same products, including the star itself."""
         return self._stars_by_tree[self._stars[star].tree]
 
     def _touched(self, kind: Kind, item: Document) -> set[str]:
@@ -142,9 +142,9 @@ class View:
             return set(self._rivals_of(item["metadata"]["name"]))
         if kind in (JOB, POD):
             star = self._star_by_label.get(item["metadata"].get("labels", {}).get(PROCESSING_LABEL, ""))
-            # The end of one star's Job may be what another on the same products waits for.
+            # Another star on the same products may wait for this Job to finish.
             return set(self._rivals_of(star)) if star is not None else set()
-        # A pipeline or module matters to stars that have not been accepted with it yet.
+        # Pipelines and modules matter only to stars that have not been accepted yet.
         return {name for name, star in self._stars.items() if not star.revision}
 
     def _store(self, kind: Kind, name: str, item: Document) -> None:
@@ -155,12 +155,12 @@ class View:
             self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
             metrics.KNOWN_STARS.set(len(self._stars))
             return
-        ended = _ended(kind, item)
+        finished = _finished(kind, item)
         known = self._objects[kind].get(name)
-        self._objects[kind][name] = PackedEnded.of(item) if ended else item
+        self._objects[kind][name] = PackedFinished.of(item) if finished else item
         if kind is JOB:
             self._jobs_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
-            self._count_jobs(ended - isinstance(known, PackedEnded))
+            self._count_jobs(finished - isinstance(known, PackedFinished))
         elif kind is POD:
             self._pods_by_job[labels.get(JOB_NAME_LABEL, "")].add(name)
             self._pods_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
@@ -178,13 +178,13 @@ class View:
         labels = _document(known)["metadata"].get("labels", {})
         if kind is JOB:
             _discard(self._jobs_by_star, labels.get(PROCESSING_LABEL, ""), name)
-            self._count_jobs(-isinstance(known, PackedEnded))
+            self._count_jobs(-isinstance(known, PackedFinished))
         elif kind is POD:
             _discard(self._pods_by_job, labels.get(JOB_NAME_LABEL, ""), name)
             _discard(self._pods_by_star, labels.get(PROCESSING_LABEL, ""), name)
 
     def _count_jobs(self, finished: int) -> None:
-        """Tell how many Jobs there are, of which so many more are finished now."""
+        """Update the metric of Jobs; `finished`: by how many the finished ones have increased."""
         self._finished_jobs += finished
         metrics.JOBS.labels("active").set(len(self._objects[JOB]) - self._finished_jobs)
         metrics.JOBS.labels("finished").set(self._finished_jobs)
@@ -192,21 +192,21 @@ class View:
 
 def decisive(kind: Kind, item: Document) -> bool:
     """Whether the event may change a decision; progress inside a Job only updates the status."""
-    return kind not in (JOB, POD) or _ended(kind, item)
+    return kind not in (JOB, POD) or _finished(kind, item)
 
 
-def _ended(kind: Kind, item: Document) -> bool:
-    """Whether it is a Job or a pod that has ended."""
-    return terminal(item) if kind is POD else kind is JOB and finished(item)
+def _finished(kind: Kind, item: Document) -> bool:
+    """Whether it is a finished Job or pod."""
+    return pod_finished(item) if kind is POD else kind is JOB and job_finished(item)
 
 
 def _document(kept: _Kept) -> Document:
-    return kept.document() if isinstance(kept, PackedEnded) else kept
+    return kept.document() if isinstance(kept, PackedFinished) else kept
 
 
 def _identity(kept: _Kept) -> tuple[str, int]:
-    """The uid and the version."""
-    return (kept.uid, kept.version) if isinstance(kept, PackedEnded) else (kept["metadata"]["uid"], version_of(kept))
+    """The uid and version."""
+    return (kept.uid, kept.version) if isinstance(kept, PackedFinished) else (kept["metadata"]["uid"], version_of(kept))
 
 
 def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:

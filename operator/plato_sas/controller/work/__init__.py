@@ -1,1 +1,1 @@
-"""The queue of what to reconcile, and its workers."""
+"""The work queue of one kind, and the workers that take keys from it."""

@@ -1,4 +1,4 @@
-"""The work queue: a key is never in two hands at once, and never lost while it is in one."""
+"""The work queue: no key is worked on twice at the same time, and no mark is lost meanwhile."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ _LONGEST_BACKOFF = 60.0
 
 
 class WorkQueue:
-    """Names of resources of one kind to reconcile. One added while it is worked on comes again afterwards, once."""
+    """Names of resources of one kind to reconcile. A name added while it is worked on comes once more afterwards."""
 
     def __init__(self, kind: Kind = PROCESSING) -> None:
         self.kind = kind
@@ -34,7 +34,7 @@ class WorkQueue:
             self._put(key)
 
     def add_after(self, key: str, delay: float) -> None:
-        """Mark a key dirty later; only the earliest of several such wishes counts."""
+        """Mark a key dirty after a pause; of several such requests only the earliest counts."""
         loop = asyncio.get_running_loop()
         due = loop.time() + delay
         timer = self._timers.get(key)
@@ -45,7 +45,7 @@ class WorkQueue:
         self._timers[key] = loop.call_at(due, self._due, key)
 
     def retry(self, key: str) -> float:
-        """After a failure: again after a pause that doubles each time. The pause in seconds."""
+        """Mark a key dirty after a failure; returns the pause in seconds, which doubles each time."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         pause = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(failures, 16))
@@ -57,7 +57,7 @@ class WorkQueue:
         self._failures.pop(key, None)
 
     async def get(self) -> str:
-        """The next key, which is then the caller's until `done`."""
+        """The next key; the caller owns it until `done`."""
         while not self._order:
             self._available.clear()
             await self._available.wait()
@@ -68,7 +68,7 @@ class WorkQueue:
         return key
 
     def done(self, key: str) -> None:
-        """Give a key back."""
+        """Return a key to the queue."""
         self._processing.discard(key)
         if key in self._dirty:
             self._put(key)

@@ -1,4 +1,4 @@
-"""What takes keys from a queue and has them reconciled."""
+"""Take keys from a queue and reconcile them."""
 
 import asyncio
 import logging
@@ -12,11 +12,11 @@ from plato_sas.controller.work.queue import WorkQueue
 logger = logging.getLogger(__name__)
 
 Reconcile = Callable[[str], Awaitable[float | None]]
-"""Brings what a key names further; when to look again without an event, in seconds. Raises ApiError."""
+"""Reconciles a resource; returns the seconds after which to look again without an event. Raises ApiError."""
 
 
 async def work(queue: WorkQueue, reconcile: Reconcile, field: str) -> None:
-    """Until cancelled; what fails is tried again, ever more slowly. `field`: has the name in the log."""
+    """Work until cancelled; retry failures at growing intervals. `field`: the name's key in the log."""
     kind = queue.kind.name
     while True:
         name = await queue.get()
@@ -32,12 +32,12 @@ async def work(queue: WorkQueue, reconcile: Reconcile, field: str) -> None:
             fields = {field: name, "error": str(error), "retry_in": queue.retry(name)}
             logger.warning("API request failed", extra=fields)
         except Exception:
-            # One resource's surprise must not stop the others.
+            # An unexpected error of one resource must not stop the others.
             outcome = "error"
             fields = {field: name, "retry_in": queue.retry(name)}
             logger.exception("Reconciliation failed", extra=fields)
         finally:
             queue.done(name)
             metrics.RECONCILES.labels(kind, outcome).observe(time.monotonic() - started)
-        # Neither a full queue nor a resource at rest waits for anything: thousands of them would stop all else.
+        # With a full queue of resources at rest nothing here waits: yield, so that they do not block the event loop.
         await asyncio.sleep(0)

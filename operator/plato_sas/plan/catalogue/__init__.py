@@ -1,1 +1,1 @@
-"""One catalogue: its Job and its tables."""
+"""What to do next about one catalogue, and whether its tables can be made."""

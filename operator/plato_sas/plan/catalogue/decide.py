@@ -1,10 +1,8 @@
-"""A catalogue's next step: a pure function of what was observed."""
+"""Decide what to do next about a catalogue: a pure function of what was observed."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from plato_sas.api import (
-    MAX_MESSAGE,
     CatalogueFile,
     CatalogueState,
     StarCatalogue,
@@ -12,18 +10,20 @@ from plato_sas.api import (
     StarCounts,
     TableStatus,
     seconds,
-    seconds_between,
 )
 from plato_sas.collector.order import catalogue_folder
 from plato_sas.collector.report import FORMATS, CatalogueReport
 from plato_sas.jobs.catalogue import CatalogueAttempt, CatalogueRun, catalogue_job_name
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.jobs.stage import Owner
+from plato_sas.plan.catalogue.status import with_conditions
 from plato_sas.plan.catalogue.tables import MAX_ORDER, build_order, table_problems
-from plato_sas.plan.conditions import ACCEPTED, COMPLETE, with_condition
+from plato_sas.plan.conditions import COMPLETE
 from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS, no_pod_yet, without_pod
 from plato_sas.plan.retries import INFRASTRUCTURE_RETRIES, pause_left
+from plato_sas.plan.times import seconds_between
 
 TEMPORARY_RETRIES = 3
 _RETRIES = {FailureClass.TEMPORARY: TEMPORARY_RETRIES, FailureClass.INFRASTRUCTURE: INFRASTRUCTURE_RETRIES}
@@ -32,7 +32,7 @@ _JOB_LOST = "JobLost"
 
 @dataclass(frozen=True)
 class PipelineNow:
-    """The pipeline as it is now, for a catalogue that may have to begin: its graph, or why there is none."""
+    """The current pipeline, for a catalogue that may have to start: its graph, or why there is none."""
 
     graph: Graph | None = None
     revision: str = ""
@@ -42,7 +42,10 @@ class PipelineNow:
 
 @dataclass(frozen=True)
 class Observed:
-    """`attempts`: the catalogue's Jobs that exist. `image`: the collector's, if the site has one."""
+    """Everything a decision may depend on. `now` is RFC 3339; `attempts` are the catalogue's Jobs that exist.
+
+    `image` is the collector's, if the site has one; `job_ttl` is in seconds.
+    """
 
     catalogue: StarCatalogue
     attempts: tuple[CatalogueAttempt, ...]
@@ -53,29 +56,29 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class StartCatalogue:
+class StartRun:
     """Create the Job of an attempt."""
 
     run: CatalogueRun
 
 
 @dataclass(frozen=True)
-class RemoveJob:
-    """Delete a Job that nobody waits for: an older one, or one that has ended long enough ago."""
+class DeleteJob:
+    """Delete a Job that is no longer needed: superseded, or finished for longer than its TTL."""
 
     job: str
 
 
-Action = StartCatalogue | RemoveJob
+Action = StartRun | DeleteJob
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Actions are carried out first, then the status is written."""
+    """What to do, the status to write after it, and when to look again without an event (seconds)."""
 
+    actions: tuple[Action, ...]
     status: StarCatalogueStatus
-    actions: tuple[Action, ...] = ()
-    again_after: float | None = None  # seconds
+    again_after: float | None = None
 
 
 @dataclass
@@ -92,20 +95,20 @@ class _Progress:
 
 
 def decide(observed: Observed) -> Decision:
-    """What to do next about one catalogue. Called again after its actions, it finds them done."""
+    """Decide what to do next about one catalogue. Called again after its actions, it decides nothing new."""
     catalogue = observed.catalogue
     progress = _Progress(catalogue.status, _reason(catalogue.status))
     _follow(progress, observed)
     _clean_up(progress, observed)
-    rerun = catalogue.spec.rerun
-    if rerun is not None and rerun.id > (progress.status.rerun or 0) and _idle(progress.status):
-        # Written down before anything of it starts: a Job that is found belongs to the rerun that the status names.
-        progress.update(state=CatalogueState.PENDING, rerun=rerun.id, retries=None, message=None, exit_code=None)
+    rerun = wanted_rerun(catalogue)
+    if rerun is not None and progress.status.state is not CatalogueState.RUNNING:
+        # Store the rerun before starting its Job: a Job always belongs to the rerun that the status names.
+        progress.update(state=CatalogueState.PENDING, rerun=rerun, retries=None, message=None, exit_code=None)
         progress.reason = "Rerun"
         progress.again.append(0.0)
         return _decision(progress, observed, accepted=None)
     if progress.status.state is CatalogueState.PENDING and progress.status.retries != catalogue.status.retries:
-        # A failure is recorded and reported before the next attempt begins.
+        # Store and report a failure before the next attempt begins.
         progress.again.append(pause_left(progress.status, observed.now))
         return _decision(progress, observed, accepted=None)
     if progress.status.state in (CatalogueState.PENDING, CatalogueState.REJECTED):
@@ -113,20 +116,10 @@ def decide(observed: Observed) -> Decision:
     return _decision(progress, observed, accepted=None)
 
 
-def refused(catalogue: StarCatalogue, message: str, final: bool, now: str) -> StarCatalogueStatus:
-    """The status if the API server refused the Job; `final`: it would again, whatever changes around it."""
-    state = CatalogueState.FAILED if final else CatalogueState.PENDING
-    fields = {
-        "state": state,
-        "message": message[-MAX_MESSAGE:],
-        "exit_code": None,
-        "finished_at": now if final else None,
-    }
-    return _with_conditions(catalogue.status.model_copy(update=fields), catalogue, "JobRefused", None, now)
-
-
-def _idle(status: StarCatalogueStatus) -> bool:
-    return status.state is not CatalogueState.RUNNING
+def wanted_rerun(catalogue: StarCatalogue) -> int | None:
+    """The id of the rerun that has yet to be taken up."""
+    rerun = catalogue.spec.rerun
+    return rerun.id if rerun is not None and rerun.id > (catalogue.status.rerun or 0) else None
 
 
 def _reason(status: StarCatalogueStatus) -> str:
@@ -135,7 +128,7 @@ def _reason(status: StarCatalogueStatus) -> str:
 
 
 def _follow(progress: _Progress, observed: Observed) -> None:
-    """What has become of the latest attempt."""
+    """Bring the latest attempt's progress or outcome into the status."""
     status = progress.status
     latest = max(observed.attempts, key=lambda one: one.number, default=None)
     if latest is not None and latest.number > status.attempt:
@@ -180,14 +173,14 @@ def _published(progress: _Progress, observed: Observed, attempt: CatalogueAttemp
         )
         for table in report.tables
     ]
-    told = f"{folder}/problems.txt: {report.with_problems} stars with problems" if report.with_problems else None
+    note = f"{folder}/problems.txt: {report.with_problems} stars with problems" if report.with_problems else None
     progress.update(
         state=CatalogueState.SUCCEEDED,
         tables=tables,
         stars=StarCounts(
             seen=report.seen, without_products=report.without_products, with_problems=report.with_problems
         ),
-        message=told,
+        message=note,
         exit_code=None,
         started_at=attempt.observed.started_at or progress.status.started_at,
         finished_at=attempt.observed.finished_at or observed.now,
@@ -203,7 +196,7 @@ def _failed(progress: _Progress, failure: Failure, now: str) -> None:
     text = failure.message.strip()
     if failure.kind is FailureClass.OUT_OF_MEMORY:
         text = "the collector was killed for using more memory than its limit: raise spec.resources.memory"
-    # The end of a log says more than its beginning.
+    # The end of a log is more useful than its beginning.
     progress.update(
         state=CatalogueState.PENDING if again else CatalogueState.FAILED,
         retries=made or None,
@@ -215,31 +208,31 @@ def _failed(progress: _Progress, failure: Failure, now: str) -> None:
 
 
 def _clean_up(progress: _Progress, observed: Observed) -> None:
-    """Jobs whose outcome a stored status has, when they have had their time; older ones that still run, at once."""
+    """Delete Jobs whose outcome is stored once their TTL is over, and superseded ones at once."""
     stored = observed.catalogue.status
     for one in observed.attempts:
         if one.observed.leaving:
             continue
         older = one.number < progress.status.attempt
         if one.active and older:
-            progress.actions.append(RemoveJob(one.job))
-        elif not one.active and (older or stored.state.ended):
+            progress.actions.append(DeleteJob(one.job))
+        elif not one.active and (older or stored.state.final):
             ended = one.observed.finished_at or stored.finished_at or observed.now
             left = observed.job_ttl - seconds_between(ended, observed.now)
             if left > 0:
                 progress.again.append(left)
             else:
-                progress.actions.append(RemoveJob(one.job))
+                progress.actions.append(DeleteJob(one.job))
 
 
 def _begin(progress: _Progress, observed: Observed) -> Decision:
-    """Start the next attempt, if the tables fit the pipeline and no pause is left."""
+    """Start the next attempt if the tables fit the pipeline and the pause is over."""
     catalogue, pipeline = observed.catalogue, observed.pipeline
     if pipeline.graph is None:
         return _rejected(progress, observed, pipeline.reason, pipeline.problems)
     if observed.image is None:
-        told = "this operator has no image for catalogues: set images.catalogue in the chart's values"
-        return _rejected(progress, observed, "NoCatalogueImage", (told,))
+        problem = "this operator has no image for catalogues: set images.catalogue in the chart's values"
+        return _rejected(progress, observed, "NoCatalogueImage", (problem,))
     problems = table_problems(catalogue.spec, pipeline.graph)
     if problems:
         return _rejected(progress, observed, "SpecInvalid", tuple(problems))
@@ -248,8 +241,9 @@ def _begin(progress: _Progress, observed: Observed) -> Decision:
     order = build_order(catalogue, pipeline.graph, pipeline.revision, job)
     size = len(order.to_json())
     if size > MAX_ORDER:
-        told = f"spec.tables: {size} bytes as JSON, of at most {MAX_ORDER}: shorten descriptions or make two catalogues"
-        return _rejected(progress, observed, "SpecInvalid", (told,))
+        what = f"{size} bytes as JSON, of at most {MAX_ORDER}"
+        problem = f"spec.tables: {what}: shorten descriptions or make two catalogues"
+        return _rejected(progress, observed, "SpecInvalid", (problem,))
     pause = pause_left(progress.status, observed.now)
     progress.update(state=CatalogueState.PENDING)
     if pause > 0:
@@ -258,7 +252,7 @@ def _begin(progress: _Progress, observed: Observed) -> Decision:
     owner = Owner(metadata.name, metadata.namespace or "", metadata.uid or "", metadata.labels, catalogue.kind)
     timeout = seconds(catalogue.spec.timeout)
     progress.actions.append(
-        StartCatalogue(CatalogueRun(owner, number, order, catalogue.spec.resources, timeout, observed.image))
+        StartRun(CatalogueRun(owner, number, order, catalogue.spec.resources, timeout, observed.image))
     )
     progress.update(
         state=CatalogueState.RUNNING,
@@ -282,19 +276,5 @@ def _rejected(progress: _Progress, observed: Observed, reason: str, problems: tu
 
 def _decision(progress: _Progress, observed: Observed, accepted: bool | None, why: str = "Accepted") -> Decision:
     verdict = (accepted, why) if accepted is not None else None
-    status = _with_conditions(progress.status, observed.catalogue, progress.reason, verdict, observed.now)
-    return Decision(status, tuple(progress.actions), min(progress.again, default=None))
-
-
-def _with_conditions(
-    status: StarCatalogueStatus, catalogue: StarCatalogue, reason: str, accepted: tuple[bool, str] | None, now: str
-) -> StarCatalogueStatus:
-    """`accepted`: whether the spec was found sound just now, and why; None where nobody has looked."""
-    conditions, told = status.conditions, status.message or ""
-    if accepted is not None:
-        sound, why = accepted
-        verdict: Literal["True", "False"] = "True" if sound else "False"
-        conditions = with_condition(conditions, catalogue, ACCEPTED, verdict, why, "" if sound else told, now)
-    complete: Literal["True", "False"] = "True" if status.state is CatalogueState.SUCCEEDED else "False"
-    conditions = with_condition(conditions, catalogue, COMPLETE, complete, reason, told, now)
-    return status.model_copy(update={"conditions": conditions, "observed_generation": catalogue.metadata.generation})
+    status = with_conditions(progress.status, observed.catalogue, progress.reason, verdict, observed.now)
+    return Decision(tuple(progress.actions), status, min(progress.again, default=None))

@@ -1,4 +1,4 @@
-"""A catalogue's tables against its pipeline: what the schema cannot know, and the collector's order."""
+"""Check a catalogue's tables against its pipeline, beyond the CRD's schema, and build the collector's order."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -16,14 +16,14 @@ from plato_sas.collector.order import (
 )
 from plato_sas.plan.graph.graph import Graph, GraphStep
 
-# The order is one variable of a container's environment, for which Linux has 128 KiB (MAX_ARG_STRLEN).
+# The order is one environment variable, which Linux limits to 128 KiB (MAX_ARG_STRLEN).
 MAX_ORDER = 96 * 1024
 _FEWEST_PROCESSES = 2  # one waits for the volume while another computes
 _MOST_PROCESSES = 32
 
 
 def table_problems(spec: StarCatalogueSpec, graph: Graph) -> list[str]:
-    """Everything wrong with the tables, each naming its column; empty if they can be made."""
+    """All problems of the tables, each naming its column; empty if they can be made."""
     found = _repeated("spec.tables", [table.name for table in spec.tables])
     for table in spec.tables:
         where = f"spec.tables[{table.name}]"
@@ -34,7 +34,7 @@ def table_problems(spec: StarCatalogueSpec, graph: Graph) -> list[str]:
 
 
 def build_order(catalogue: StarCatalogue, graph: Graph, revision: str, attempt: str) -> CatalogueOrder:
-    """The collector's order; the tables must be without problems."""
+    """Build the order for the collector; the tables must have no problems."""
     spec = catalogue.spec
     steps = list(dict.fromkeys(column.step for table in spec.tables for column in table.columns))
     return CatalogueOrder(
@@ -54,7 +54,7 @@ def build_order(catalogue: StarCatalogue, graph: Graph, revision: str, attempt: 
 
 
 def _names(table: CatalogueTable) -> Iterator[str]:
-    """The columns' names, and those that are added."""
+    """The names of the declared columns and of those added to every table."""
     yield from (column.name for column in table.columns)
     yield "star"
     for step in dict.fromkeys(column.step for column in table.columns):
@@ -62,14 +62,14 @@ def _names(table: CatalogueTable) -> Iterator[str]:
 
 
 def _repeated(where: str, names: list[str]) -> list[str]:
-    """Names that FITS, which does not tell capitals from small letters, would take for one another."""
+    """Names that are equal to FITS, which ignores case."""
     seen: dict[str, str] = {}
     problems = []
     for name in names:
         other = seen.setdefault(name.lower(), name)
         if other is not name or names.count(name) > 1:
-            told = f"{other!r}" if other != name else "a column that is added to the table"
-            problems.append(f"{where}[{name}].name: is the same as {told} (capitals do not count)")
+            same = f"{other!r}" if other != name else "a column that is added to the table"
+            problems.append(f"{where}[{name}].name: is the same as {same} (case is ignored)")
     return list(dict.fromkeys(problems))
 
 
@@ -87,7 +87,7 @@ def _fact_problems(where: str, column: CatalogueColumn, step: GraphStep) -> list
         known = ", ".join(one.name for one in step.module.facts) or "none"
         return [f"{where}.fact: module {step.module_name!r} declares no fact {column.fact!r} (facts: {known})"]
     if fact.unit is not None and column.unit is not None and fact.unit != column.unit:
-        return [f"{where}.unit: {column.unit!r}, but module {step.module_name!r} gives the fact in {fact.unit!r}"]
+        return [f"{where}.unit: {column.unit!r}, but module {step.module_name!r} reports the fact in {fact.unit!r}"]
     return []
 
 

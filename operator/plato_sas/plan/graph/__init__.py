@@ -1,1 +1,1 @@
-"""A pipeline as a graph: steps, conditions, parameters, the pinned revision."""
+"""A pipeline as a graph: its steps, conditions and parameters, and the revision that pins them."""

@@ -24,7 +24,7 @@ _PLACEHOLDERS = ("{star}", "{campaign}")
 
 
 class GraphInvalid(ValueError):
-    """The pipeline cannot run; `reason` is CamelCase, every problem names its field."""
+    """The pipeline cannot run. `reason` is CamelCase; each problem names its field."""
 
     def __init__(self, reason: str, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -33,13 +33,13 @@ class GraphInvalid(ValueError):
 
     @property
     def not_found(self) -> bool:
-        """It may be sound as soon as what it names is there."""
+        """Whether it may become valid once the missing object exists."""
         return self.reason in ("PipelineNotFound", "ModuleNotFound")
 
 
 @dataclass(frozen=True)
 class BoundInput:
-    """A module's input and where it comes from: an external product, a step's output, or the campaign before."""
+    """A module's input and its source: an external product, a step's output, or the previous campaign's."""
 
     name: str
     optional: bool
@@ -50,7 +50,7 @@ class BoundInput:
 
     @property
     def late(self) -> bool:
-        """Whether only the pod itself can see if it is there."""
+        """Whether only the pod can tell if it exists."""
         return self.previous is not None or (self.external is not None and self.optional)
 
 
@@ -67,7 +67,7 @@ class GraphStep:
 
     @cached_property
     def upstream(self) -> frozenset[str]:
-        """The steps it waits for: producers of its inputs and steps whose facts its `when` reads."""
+        """The steps it waits for: producers of its inputs, and steps whose facts its `when` reads."""
         producers = frozenset(one.step for one in self.inputs if one.step is not None)
         return producers | (self.when.steps if self.when else frozenset())
 
@@ -76,13 +76,13 @@ class GraphStep:
         return {one.name: one for one in self.module.parameters}
 
     def parameters(self, overrides: Mapping[str, int | str]) -> dict[str, Value]:
-        """The module's parameters: defaults, then the pipeline's, then the star's. Raises ValueInvalid."""
+        """The module's parameters: its defaults, overridden by the pipeline's, then the star's. Raises ValueInvalid."""
         return resolve(self.declared_parameters, self.written_parameters, overrides)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A sound graph; `steps` are in topological order, ties in the order of the pipeline."""
+    """A valid graph; `steps` are in topological order, ties in the order of the pipeline."""
 
     name: str
     externals: Mapping[str, ExternalInput]
@@ -97,7 +97,7 @@ class Graph:
         return self._by_name[name]
 
     def downstream(self, names: Iterable[str]) -> frozenset[str]:
-        """These steps and all that depend on them, however far."""
+        """These steps and all that depend on them, directly or not."""
         reached = set(names)
         for step in self.steps:  # topological order: one pass is enough
             if step.upstream & reached:
@@ -108,8 +108,8 @@ class Graph:
 def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> Graph:
     """Bind a pipeline to its modules and check everything that does not depend on a star.
 
-    Raises GraphInvalid with all problems of the first kind met: modules missing; externals, modules and wiring;
-    conditions; cycle.
+    Raises GraphInvalid with all problems of the first failing check: missing modules; externals, modules and wiring;
+    conditions; cycles.
     """
     where = f"StarPipeline {name}: spec.steps"
     missing = [
@@ -182,7 +182,7 @@ def _external_problems(pipeline: str, externals: list[ExternalInput]) -> list[st
 
 
 def path_problems(where: str, path: str) -> list[str]:
-    """What is wrong with the path of an external product: placeholders that nobody fills in."""
+    """Problems of an external product's path: unknown placeholders."""
     rest = path
     for placeholder in _PLACEHOLDERS:
         rest = rest.replace(placeholder, "")

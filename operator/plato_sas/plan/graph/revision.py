@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from plato_sas.api import ScienceModuleSpec, StarPipelineSpec
+from plato_sas.api import Document, ScienceModuleSpec, StarPipelineSpec
 from plato_sas.plan.graph.graph import Graph, build_graph
 
 
-def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> dict[str, Any]:
+def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> Document:
     """What a ControllerRevision holds: the pipeline and the modules that it uses, nothing else."""
     used = {step.module for step in pipeline.steps}
     return {
@@ -19,7 +19,7 @@ def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceMo
 
 
 def revision_name(pipeline: str, content: Mapping[str, Any]) -> str:
-    """Named by content: equal graphs share one revision, and to create it twice is no harm."""
+    """A name derived from the content: equal graphs share one revision, and creating it twice is harmless."""
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
     return f"{pipeline[:52].rstrip('-.')}-{digest}"
 

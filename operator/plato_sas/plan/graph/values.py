@@ -1,4 +1,4 @@
-"""Typed values of parameters: a spec writes them as strings or integers, a module reads them typed."""
+"""Typed values of parameters: a spec has strings or integers, a module reads typed values."""
 
 import math
 from collections.abc import Mapping

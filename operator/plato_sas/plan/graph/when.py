@@ -1,8 +1,8 @@
 """`when`: a CEL expression over facts of upstream steps, type-checked before any star runs.
 
-`facts['step'].fact` is what a pipeline's author writes. CEL maps hold values of one type, so as written nothing
-could be checked. Each access is therefore replaced by a variable of the fact's declared type, and the checker
-of the CEL reference implementation does the rest; any other use of `facts` is an undeclared name to it.
+A pipeline's author writes `facts['step'].fact`. Since a CEL map holds values of one type, this could not be checked as
+written. Each access is therefore replaced by a variable of the fact's declared type, which the CEL reference
+implementation checks; any other use of `facts` is an undeclared name.
 """
 
 import re
@@ -14,7 +14,7 @@ from cel_expr_python import cel
 
 from plato_sas.api import ValueType
 
-# String literals first, so that nothing inside one is taken for an access.
+# Match string literals too, so that nothing inside one counts as an access.
 _TOKEN = re.compile(
     r"""(?P<access>\bfacts\s*\[\s*(?P<quote>['"])(?P<step>[a-z0-9-]+)(?P=quote)\s*\]\s*\.\s*(?P<fact>[a-z][a-z0-9_]*))"""
     r"""|(?P<literal>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
@@ -46,7 +46,7 @@ class Condition:
         return frozenset(step for step, _ in self.references)
 
     def evaluate(self, facts: Mapping[str, Mapping[str, Any]]) -> bool | None:
-        """Its value; None if it hangs on a fact that is absent (`true || absent` is true, as in CEL)."""
+        """Its value; None if it depends on an absent fact (`true || absent` is true, as in CEL)."""
         data: dict[str, Any] = {}
         for step, fact in self.references:
             value = facts.get(step, {}).get(fact)
@@ -58,7 +58,7 @@ class Condition:
 
 
 def _variable(step: str, fact: str) -> str:
-    # D stands for the dash: no step has a capital letter, so no two facts share a variable.
+    # D replaces the dash: step names have no capitals, so no two facts share a variable.
     return f"facts_{step.replace('-', 'D')}__{fact}"
 
 
@@ -91,7 +91,7 @@ def compile_condition(expression: str, declared: Mapping[str, Mapping[str, Value
 
 
 def _readable(error: str) -> str:
-    """The checker's first line without its prefixes and positions, which refer to the rewritten text."""
+    """The checker's first line, without prefixes and positions, which refer to the rewritten text."""
     first = error.splitlines()[0]
     text = re.sub(r"^INVALID_ARGUMENT:\s*ERROR:\s*<input>:\d+:\d+:\s*|\s*\[INVALID_ARGUMENT\]$", "", first)
     if "(double, int)" in text or "(int, double)" in text:

@@ -1,1 +1,1 @@
-"""One star: what its Jobs mean for its steps, and what to do next."""
+"""What to do next about one star."""

@@ -1,4 +1,4 @@
-"""Whether a star's spec fits its pipeline; what the CRD's schema cannot know."""
+"""Check a star's spec against its pipeline, beyond the CRD's schema."""
 
 from plato_sas.api import StarProcessingSpec
 from plato_sas.plan.graph.graph import Graph, path_problems
@@ -6,7 +6,7 @@ from plato_sas.plan.graph.values import ValueInvalid, parse_value
 
 
 def problems(spec: StarProcessingSpec, graph: Graph) -> list[str]:
-    """Everything wrong with the spec, each naming its field; empty if it can run."""
+    """All problems of the spec, each naming its field; empty if the star can run."""
     found: list[str] = []
     steps = {step.name: step for step in graph.steps}
     for step_name, values in spec.parameters.items():

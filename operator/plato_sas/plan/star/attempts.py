@@ -1,36 +1,36 @@
-"""What observed Jobs mean for the steps: the live state of those that run, the outcome of those that have ended.
+"""What the observed Jobs mean for the steps: the live state under an active Job, the outcome of a finished one.
 
-A Job may hold several steps. While it is active its pod tells how far each has come; once it has ended, `outcomes`
-says what follows for each step. A Job that is active though the star has left one of its steps behind (the star was
-ended, or a rerun has taken the step up) is stray: it is to be stopped, and until it is gone nothing else is done about
-its steps.
+A Job may run several steps. While it is active, its pod shows the progress of each; once it has finished, `outcomes`
+decides what follows for each step. An active Job is stray if one of its steps no longer belongs to it, because the star
+was stopped or a rerun has reset the step. A stray Job is stopped, and its steps wait until it is gone.
 """
 
 from collections.abc import Iterable
 
-from plato_sas.api import MAX_MESSAGE, StepState
+from plato_sas.api import StepState
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.missing_pod import without_pod
-from plato_sas.plan.star.failing import after_failure
+from plato_sas.plan.retries import after_failure
 from plato_sas.plan.star.ledger import Ledger
-from plato_sas.plan.star.outcomes import Outcome, is_news, is_over, sound, started, take_back
+from plato_sas.plan.star.outcomes import Outcome, is_news, left_behind, sound, started, take_back
 
 
 def fold(ledger: Ledger, graph: Graph, attempts: Iterable[Attempt], now: str) -> None:
     """Bring the observed Jobs into the ledger."""
     ordered = sorted(attempts, key=lambda one: (one.created_at, one.salvage, one.job))
-    ended = [one for one in ordered if not one.active]
-    ledger.recorded += [one for one in ended if not any(is_news(ledger, one, name) for name in one.numbers)]
-    told: list[Outcome] = []
-    for attempt in ended:
-        told.append(Outcome(ledger, graph, attempt, attempt.finished_at or now))
-        # What a salvage has published may be what judgement on the Job before has waited for.
-        for outcome in reversed(told) if attempt.salvage else told[-1:]:
+    finished = [one for one in ordered if not one.active]
+    ledger.recorded += [one for one in finished if not any(is_news(ledger, one, name) for name in one.numbers)]
+    outcomes: list[Outcome] = []
+    for attempt in finished:
+        outcomes.append(Outcome(ledger, graph, attempt, attempt.finished_at or now))
+        # The judgement on an earlier Job may have waited for what a salvage published.
+        for outcome in reversed(outcomes) if attempt.salvage else outcomes[-1:]:
             outcome.record()
     _drop_unsound(ledger, graph)
-    # An active Job is always later than the ended ones that have run its steps.
+    # An active Job is always later than the finished ones that ran the same steps.
     for attempt in ordered:
         if attempt.active:
             _follow(ledger, attempt, now)
@@ -38,7 +38,7 @@ def fold(ledger: Ledger, graph: Graph, attempts: Iterable[Attempt], now: str) ->
 
 
 def _drop_unsound(ledger: Ledger, graph: Graph) -> None:
-    """What was made of something that will not be published is of no use."""
+    """Reset completed steps whose inputs will not be published."""
     for step in graph.steps:
         status = ledger.steps[step.name]
         if status.state is StepState.PUBLISHING and not sound(ledger, step):
@@ -47,19 +47,19 @@ def _drop_unsound(ledger: Ledger, graph: Graph) -> None:
 
 def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
     """The live state of an active Job's steps."""
-    stray = not attempt.numbers or any(is_over(ledger, attempt, name) for name in attempt.numbers)
+    stray = not attempt.numbers or any(left_behind(ledger, attempt, name) for name in attempt.numbers)
     ledger.in_flight.update(attempt.numbers)
     if stray:
         ledger.stray.append(attempt)
     current = attempt.current
     for name, number in attempt.numbers.items():
-        if attempt.salvage or is_over(ledger, attempt, name):
+        if attempt.salvage or left_behind(ledger, attempt, name):
             continue
         status = ledger.steps[name]
-        if name in attempt.ended:
+        if name in attempt.completed:
             ledger.steps[name] = started(status, attempt, name, StepState.PUBLISHING, now)
         elif stray:
-            # It is stopped for another step's sake.
+            # The Job is stopped because of another step.
             if name == current or status.state is not StepState.PENDING:
                 ledger.steps[name] = take_back(status, number)
         elif name == current:
@@ -72,7 +72,7 @@ def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
 
 
 def _find_lost(ledger: Ledger, graph: Graph, jobs: set[str], now: str) -> None:
-    """Steps whose Job is gone without a word. What such a Job left unpublished is for a salvage to find."""
+    """Record running steps whose Job has disappeared. What it left unpublished is left to a salvage."""
     for name, step in ledger.steps.items():
         if step.state is StepState.RUNNING and step.job not in jobs:
             lost = Failure(FailureClass.INFRASTRUCTURE, "JobLost", "the Job was deleted", name)

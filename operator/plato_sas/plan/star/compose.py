@@ -1,8 +1,8 @@
 """Which steps share a Job: as many as can be decided now, in topological order.
 
-A step joins a stage if everything it reads is published or made in the same stage, and everything that its `when`
-reads is known. The next stage starts where a fact was needed. A step whose resources are far from its neighbours'
-gets a stage of its own, since a pod holds the largest of its containers' requests all the time.
+A step joins a stage if everything it reads is published or produced in the same stage, and every fact its `when` reads
+is known. The next stage starts where a fact is needed. A step whose resources differ much from the others' gets its own
+stage, since a pod reserves its containers' largest request for its whole life.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 from plato_sas.api import StepState, amount
 from plato_sas.plan.graph.graph import Graph, GraphStep
-from plato_sas.plan.retries import pause_left
+from plato_sas.plan.retries import memory, pause_left
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.skips import reason_to_skip
-from plato_sas.plan.star.stages import memory
 
-# Below the floor differences do not matter; beyond the ratio they do.
+# Below the floor differences do not matter; above it, those beyond the ratio do.
 _CPU_FLOOR = 0.5
 _MEMORY_FLOOR = float(2**30)
 _FAR = 4.0
@@ -23,14 +22,14 @@ _FAR = 4.0
 
 @dataclass(frozen=True)
 class Composition:
-    """Stages that may start now, and the seconds that steps which are to be tried again still have to wait."""
+    """The stages that may start now, and the seconds left until steps may be retried."""
 
     stages: Sequence[Sequence[GraphStep]]
     pauses: Sequence[float]
 
 
 def compose(ledger: Ledger, graph: Graph, limit: int, now: str) -> Composition:
-    """Distribute the steps that can be decided over stages of at most `limit` steps."""
+    """Distribute the steps that can be decided now over stages of at most `limit` steps."""
     pauses: list[float] = []
     free: list[GraphStep] = []
     for step in graph.steps:
@@ -64,7 +63,7 @@ class _Stage:
     sizes: list[tuple[float, float]] = field(default_factory=list)
 
     def offer(self, step: GraphStep) -> None:
-        """Take the step in if it can run after those that are in."""
+        """Add the step if it can run after those already in the stage."""
         size = self._size(step)
         if len(self.steps) < self.limit and self._decided(step) and self._alike(size):
             self.steps.append(step)
@@ -72,13 +71,13 @@ class _Stage:
             self.sizes.append(size)
 
     def _decided(self, step: GraphStep) -> bool:
-        # A step that an attempt has refused or failed waits for what is upstream: it may be the reason not to run it.
+        # A step that has already failed or been refused waits for its upstream steps, which may cause it to be skipped.
         again = self.ledger.steps[step.name].reason is not None
         facts = step.upstream if again else step.when.steps if step.when else frozenset()
         known = all(
             self.ledger.steps[name].state.final or (name in self.names and name not in facts) for name in step.upstream
         )
-        # What has a reason already is skipped once everything upstream is final.
+        # A step with a reason to skip is skipped once everything upstream is final.
         return (
             known
             and reason_to_skip(step, self.ledger) is None
@@ -86,7 +85,7 @@ class _Stage:
         )
 
     def _certain(self, producer: str | None, output: str | None) -> bool:
-        """Whether the output will be there if its producer ends well: a mount cannot be left out later."""
+        """Whether the output exists whenever its producer completes: a mount cannot be dropped later."""
         assert producer is not None
         return any(one.name == output and not one.optional for one in self.graph.step(producer).module.outputs)
 

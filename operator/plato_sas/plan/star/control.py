@@ -1,14 +1,15 @@
-"""Ending a star before its time: cancelled by its user, or past its deadline."""
+"""Stop a star early: cancelled by its user, or past its deadline."""
 
-from plato_sas.api import DesiredState, StarProcessing, StepState, seconds, seconds_between
+from plato_sas.api import DesiredState, StarProcessing, StepState, seconds
 from plato_sas.plan.star.ledger import Ledger
+from plato_sas.plan.times import seconds_between
 
 CANCELLED = ("Cancelled", "spec.desiredState is Cancel")
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 
 
 def ends_now(processing: StarProcessing, now: str) -> tuple[str, str] | None:
-    """Reason and message if the star is to end now, whatever it has reached."""
+    """Reason and message if the star must stop now; else None."""
     if processing.spec.desired_state is DesiredState.CANCEL:
         return CANCELLED
     left = deadline_left(processing, now)
@@ -26,7 +27,7 @@ def deadline_left(processing: StarProcessing, now: str) -> float | None:
 
 
 def end(ledger: Ledger, reason: str, message: str, now: str) -> None:
-    """Every step that is not final will not be."""
+    """Cancel every step that is not final."""
     for name, step in ledger.steps.items():
         if not step.state.final:
             ledger.update(name, state=StepState.CANCELLED, reason=reason, message=message, finished_at=now)

@@ -1,17 +1,17 @@
-"""The heart: from what is observed of a star to what to do and what to say.
+"""Decide what to do next about a star, and what its status says.
 
-`decide` is a pure function of the CR, its pinned graph and the attempts (Jobs) that exist. It
+`decide` is a pure function of the resource, its pinned graph and the attempts (Jobs) that exist. It
 
-1. takes up a rerun that is new (`rerun`);
+1. takes up a new rerun (`rerun`);
 2. folds the attempts into the steps' states (`attempts`, `outcomes`), recording each outcome once;
-3. walks the graph in topological order and skips every step that cannot run any more (`skips`);
-4. ends a star that was cancelled or is past its deadline (`control`);
-5. else limits pods whose steps have had their time (`timeouts`), distributes the steps that can be decided now over
-   stages (`compose`), and starts these and the salvages of what failed stages have left, as far as the star is wanted,
-   sound and admitted;
-6. sums the steps up into the star's state (`status`).
+3. walks the graph in topological order and skips every step that can no longer run (`skips`);
+4. stops a star that was cancelled or is past its deadline (`control`);
+5. otherwise shortens the life of pods whose step has timed out (`timeouts`), distributes the steps that can be decided
+   now over stages (`compose`), and starts these stages and the salvages of failed ones, provided that the star is to
+   run, is valid and is admitted;
+6. derives the star's state from its steps (`status`).
 
-Run again on the same observations it decides the same; run again after its actions it finds them done.
+Called again with the same observations it decides the same; called again after its actions, nothing new.
 """
 
 from collections import defaultdict
@@ -47,9 +47,9 @@ MAX_STEPS_PER_STAGE = 16
 
 @dataclass(frozen=True)
 class Observed:
-    """Everything a decision may depend on. `now` is RFC 3339; `admitted` says that the star has a slot.
+    """Everything a decision may depend on. `now` is RFC 3339; `admitted`: the star has a slot.
 
-    `held` is the reason and message of what else keeps the star from starting anything now.
+    `held`: reason and message of anything else that keeps the star from starting Jobs now.
     """
 
     processing: StarProcessing
@@ -63,7 +63,7 @@ class Observed:
     start_seconds: int = START_SECONDS
 
 
-_NO_SLOT = ("WaitingForSlot", "as many stars as allowed are running")
+_NO_SLOT = ("WaitingForSlot", "the limit of running stars is reached")
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class StartRun:
 
 @dataclass(frozen=True)
 class StopJob:
-    """End a Job that is still active."""
+    """Stop an active Job."""
 
     job: str
 
 
 @dataclass(frozen=True)
 class ReleaseJob:
-    """A finished Job may go, its outcome being in the status."""
+    """A finished Job may be deleted: its outcome is stored in the status."""
 
     attempt: Attempt
 
@@ -94,7 +94,7 @@ Action = StartRun | StopJob | LimitPod | ReleaseJob
 class Decision:
     """What to do, the status to write, and when to look again without an event (seconds).
 
-    `busy`: a Job of the star is active or about to be; a star that is not, and needs no slot, has none to keep.
+    `busy`: a Job of the star is active or about to be. A star that is not busy and needs no slot gives its slot back.
     """
 
     actions: tuple[Action, ...]
@@ -114,7 +114,7 @@ def decide(observed: Observed) -> Decision:
     skip(ledger, graph, now)
     actions: list[Action] = [ReleaseJob(one) for one in ledger.recorded if not one.leaving]
     actions += [StopJob(one.job) for one in ledger.stray if not one.leaving]
-    # Nothing may ever happen to a Job that is not allowed its pod: look again by ourselves.
+    # No event may ever come for a Job that gets no pod: look again without one.
     again = [POD_EXPECTED_SECONDS for one in observed.attempts if no_pod_yet(one)]
     busy, needs_slot = bool(ledger.in_flight), False
     followed = [one for one in observed.attempts if one.active and not one.leaving and one not in ledger.stray]
@@ -130,7 +130,7 @@ def decide(observed: Observed) -> Decision:
         wanted = processing.spec.desired_state is not DesiredState.SUSPEND and not problems
         needs_slot = starter.has_work and wanted
         again += starter.pauses
-        # That a rerun was taken up is written down before anything of it starts.
+        # Store that a rerun was taken up before any of its Jobs starts.
         if needs_slot and observed.admitted and observed.held is None and new_rerun is None:
             actions += starter.start()
             busy = True
@@ -143,7 +143,7 @@ def decide(observed: Observed) -> Decision:
 
 
 def _opened(observed: Observed, new: Rerun | None) -> tuple[Ledger, StarProcessingStatus]:
-    """The ledger to begin with and the status it comes from, with a new rerun taken up."""
+    """The initial ledger and the status it comes from, with a new rerun taken up."""
     processing, graph = observed.processing, observed.graph
     before = processing.status
     known = {step.name: step for step in before.steps}
@@ -155,20 +155,20 @@ def _opened(observed: Observed, new: Rerun | None) -> tuple[Ledger, StarProcessi
     if new is not None:
         same_graph = before.revision in (None, observed.revision)
         rerun.take_up(ledger, graph, new, same_graph, observed.attempts)
-        # A new start: the deadline counts from it.
+        # The deadline counts from here.
         before = before.model_copy(update={"rerun": new.id, "started_at": observed.now, "finished_at": None})
     return ledger, before.model_copy(update={"revision": observed.revision})
 
 
 def _until_deadline(processing: StarProcessing, now: str) -> list[float]:
     left = control.deadline_left(processing, now)
-    if left is None or processing.status.state.finished or processing.status.state is StarState.PENDING:
+    if left is None or processing.status.state.at_rest or processing.status.state is StarState.PENDING:
         return []
     return [max(0.0, left)]
 
 
 class _Starter:
-    """What can be started now, in the order of the graph."""
+    """Finds and starts what can be started now, in the order of the graph."""
 
     def __init__(self, observed: Observed, ledger: Ledger, rerun_id: int) -> None:
         self._observed = observed
@@ -187,7 +187,7 @@ class _Starter:
         return bool(self._stages or self._salvages)
 
     def _find_salvages(self) -> tuple[dict[str, list[str]], list[float]]:
-        """Steps to publish after the fact, by the Job that ran them."""
+        """Completed but unpublished steps, by the Job that ran them."""
         found: dict[str, list[str]] = defaultdict(list)
         pauses = []
         for name, step in self._ledger.steps.items():
@@ -195,7 +195,7 @@ class _Starter:
                 continue
             found[step.job].append(name)
         for job, names in list(found.items()):
-            # Together, since one may be made from the other.
+            # Together, since one may depend on the other.
             pause = max(self._pause(self._ledger.steps[name]) for name in names)
             if pause > 0:
                 pauses.append(pause)
@@ -203,11 +203,11 @@ class _Starter:
         return found, pauses
 
     def _pause(self, step: StepStatus) -> float:
-        """Only a salvage that failed is waited after."""
+        """Seconds to wait: only a failed salvage is followed by a pause."""
         return 0.0 if step.reason in (None, UNPUBLISHED) else pause_left(step, self._observed.now)
 
     def start(self) -> list[Action]:
-        """The actions; the ledger then says that they are under way."""
+        """Return the actions, and mark their steps in the ledger as running."""
         processing, graph, now = self._observed.processing, self._observed.graph, self._observed.now
         actions: list[Action] = []
         for job, names in self._salvages.items():
@@ -215,7 +215,7 @@ class _Starter:
         for steps in self._stages:
             run = stage_for(processing, graph, steps, self._ledger.steps, self._rerun_id)
             actions.append(StartRun(run))
-            # The others are Pending until their turn comes.
+            # The other steps stay Pending until they run.
             self._ledger.update(
                 steps[0].name, state=StepState.RUNNING, attempt=run.numbers[steps[0].name], job=run.job,
                 started_at=now, finished_at=None, reason=None, message=None, exit_code=None,

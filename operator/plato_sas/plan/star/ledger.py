@@ -1,4 +1,4 @@
-"""The steps' states while what was observed is brought into them."""
+"""The steps' states during one decision."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,14 @@ from plato_sas.jobs.attempt import Attempt
 
 @dataclass
 class Ledger:
-    """Mutable, for the length of one decision."""
+    """Mutable; lives for one decision."""
 
     steps: dict[str, StepStatus]
     facts: dict[str, Facts]
     inputs: dict[str, str]
     in_flight: set[str] = field(default_factory=set)  # steps of an active Job
-    recorded: list[Attempt] = field(default_factory=list)  # finished, and in the status already: may go
-    stray: list[Attempt] = field(default_factory=list)  # active, though nobody waits for them
+    recorded: list[Attempt] = field(default_factory=list)  # finished and already in the status: may be deleted
+    stray: list[Attempt] = field(default_factory=list)  # active but no longer needed
 
     def update(self, name: str, **fields: object) -> None:
         """Change fields of a step."""

@@ -1,21 +1,23 @@
-"""What an ended Job means for its steps, each reported once. Exactly one of these holds for a step:
+"""What a finished Job means for its steps; each outcome is recorded once. Exactly one of these holds for a step:
 
-- it was published, reused or withheld: publish or stage-in has said so;
-- its module ended well, but nothing of it is visible: it is Publishing, and a salvage will publish it;
-- the Job's end is its fault: `retries` says what follows. If a step that it depends on is still Publishing, judgement
-  waits: that step may turn out to have left out what this one needed;
-- it did not begin, or what it was made from is of no use: nothing has happened to it.
+- it was published, reused or withheld, as publish or stage-in reports;
+- its module completed, but its products are not visible: it is Publishing, and a salvage will publish it;
+- it caused the Job's failure: `retries` decides what follows. While a step it depends on is Publishing, the judgement
+  waits, since that step may turn out to lack what this one needed;
+- it did not begin, or its inputs will not be published: it is reset as if nothing had happened.
 """
 
-from plato_sas.api import MAX_MESSAGE, StepState, StepStatus, seconds, seconds_between
+from plato_sas.api import StepState, StepStatus, seconds
 from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.jobs.failure import TIMED_OUT, Failure, FailureClass
 from plato_sas.plan.graph.graph import Graph, GraphStep
-from plato_sas.plan.star.failing import after_failure
+from plato_sas.plan.messages import MAX_MESSAGE
+from plato_sas.plan.retries import after_failure
 from plato_sas.plan.star.ledger import Ledger
+from plato_sas.plan.times import seconds_between
 from plato_sas.stager.messages import PublishedStep
 
-# Reasons of steps that wait for a salvage: of one whose module ended well, and of one that such a step is upstream of.
+# Reasons of steps that wait for a salvage: one whose module completed, and one downstream of such a step.
 UNPUBLISHED = "Unpublished"
 AWAITING_PUBLICATION = "AwaitingPublication"
 # A volume that lost an attempt's files is not the module's fault.
@@ -24,39 +26,39 @@ WITHHELD_BY_THE_VOLUME = frozenset({"OutputLost"})
 _ROUNDING_SECONDS = 1.0
 
 
-def is_over(ledger: Ledger, attempt: Attempt, name: str) -> bool:
-    """Whether the step has left this attempt behind."""
+def left_behind(ledger: Ledger, attempt: Attempt, name: str) -> bool:
+    """Whether this attempt no longer counts for the step."""
     status = ledger.steps.get(name)
     if status is None or status.state.final or attempt.numbers[name] < status.attempt:
         return True
     if status.state is StepState.PENDING:
-        # Under this very number: its end was recorded, and the next attempt has not begun.
+        # The same number: its outcome is recorded, and the next attempt has not begun.
         return attempt.numbers[name] == status.attempt
     return attempt.salvage > 0 and _salvages_failed(status) >= attempt.salvage
 
 
 def _salvages_failed(status: StepStatus) -> int:
-    """A salvage that failed has raised this to its number."""
+    """Failed salvages; each has raised this to its own number."""
     return (status.retries or {}).get(FailureClass.INFRASTRUCTURE, 0)
 
 
 def is_news(ledger: Ledger, attempt: Attempt, name: str) -> bool:
-    """Whether an ended Job has something to tell about a step that the status does not say yet."""
-    if is_over(ledger, attempt, name):
+    """Whether a finished Job has an outcome for a step that the status does not have yet."""
+    if left_behind(ledger, attempt, name):
         return False
     status = ledger.steps[name]
     if attempt.salvage:
         return True
     if status.job == attempt.job:
-        # Publishing for a reason: that it was left unpublished is known.
+        # Publishing with a reason: the status already says that it is unpublished.
         return status.state is not StepState.PUBLISHING or status.reason is None
-    # Not begun as far as the status knows.
+    # According to the status it has not begun.
     named = attempt.failure is not None and attempt.failure.step == name
-    return named or name in attempt.begun or name in attempt.told or name == next(iter(attempt.numbers))
+    return named or name in attempt.begun or name in attempt.reported or name == next(iter(attempt.numbers))
 
 
 def sound(ledger: Ledger, step: GraphStep) -> bool:
-    """Whether all that the step was made from is published or will be."""
+    """Whether all inputs of the step are published or will be."""
     states = (ledger.steps[name].state for name in step.upstream)
     return all(one.published or one in (StepState.SKIPPED, StepState.PUBLISHING) for one in states)
 
@@ -82,14 +84,14 @@ def started(status: StepStatus, attempt: Attempt, name: str, state: StepState, n
 
 
 def take_back(status: StepStatus, number: int, reason: str | None = None, message: str | None = None) -> StepStatus:
-    """Nothing happened to the step, or nothing that counts. The number of its attempt is used up."""
+    """Reset the step to Pending. The number of its attempt stays used."""
     update = {"state": StepState.PENDING, "attempt": number, "reason": reason, "message": message,
               "exit_code": None, "started_at": None, "finished_at": None}  # fmt: skip
     return status.model_copy(update=update)
 
 
 class Outcome:
-    """A Job that has ended. To record it again says the same, or what could not be said before."""
+    """A finished Job. Recording it again repeats the outcome, or adds what was unknown before."""
 
     def __init__(self, ledger: Ledger, graph: Graph, attempt: Attempt, at: str) -> None:
         self._ledger = ledger
@@ -99,25 +101,25 @@ class Outcome:
         self._culprit = self._find_culprit()
 
     def _find_culprit(self) -> str | None:
-        """The step that a failure is charged to: the one it names, or the one that was to come next."""
+        """The step that a failure is charged to: the one it names, or the one that would have run next."""
         attempt, failure = self._attempt, self._attempt.failure
         if failure is None or attempt.salvage:
             return None
         named = failure.step
-        if named in attempt.numbers and (named not in attempt.ended or failure.kind is FailureClass.SCIENCE):
+        if named in attempt.numbers and (named not in attempt.completed or failure.kind is FailureClass.SCIENCE):
             return named
-        return next((name for name in attempt.numbers if not self._has_ended(name)), None)
+        return next((name for name in attempt.numbers if not self._has_completed(name)), None)
 
-    def _has_ended(self, name: str) -> bool:
-        """Whether the step's module ended well, as far as the pod tells or the status has seen."""
+    def _has_completed(self, name: str) -> bool:
+        """Whether the step's module completed, according to the pod or the status."""
         status = self._ledger.steps.get(name)
         seen = status is not None and status.state is StepState.PUBLISHING and status.job == self._attempt.job
-        return seen or name in self._attempt.ended or is_over(self._ledger, self._attempt, name)
+        return seen or name in self._attempt.completed or left_behind(self._ledger, self._attempt, name)
 
     def record(self) -> None:
-        """Record it for the steps for which it is news, in their topological order."""
+        """Record the outcome of each step that does not have it yet, in topological order."""
         attempt, ledger = self._attempt, self._ledger
-        if not all(is_over(ledger, attempt, name) for name in attempt.numbers):
+        if not all(left_behind(ledger, attempt, name) for name in attempt.numbers):
             ledger.inputs.update(attempt.inputs)
         for name in [one for one in attempt.numbers if is_news(ledger, attempt, one)]:
             step = self._graph.step(name)
@@ -129,7 +131,7 @@ class Outcome:
                 self._withhold(step)
             elif attempt.salvage:
                 self._leave_again(step)
-            elif name != self._culprit and self._has_ended(name):
+            elif name != self._culprit and self._has_completed(name):
                 self._leave(step)
             elif name == self._culprit:
                 self._judge(step)
@@ -166,7 +168,7 @@ class Outcome:
         self._ledger.steps[step.name] = after_failure(step, self._begun(step), failure, self._at)
 
     def _leave(self, step: GraphStep) -> None:
-        """Its module ended well; what it made waits for a salvage, or is of no use."""
+        """Its module completed: its products wait for a salvage, unless its inputs will not be published."""
         if not sound(self._ledger, step):
             self._take_back(step)
         elif self._attempt.failure is not None and self._culprit is None:
@@ -177,11 +179,11 @@ class Outcome:
             self._ledger.steps[step.name] = self._begun(step).model_copy(update=update)
 
     def _leave_again(self, step: GraphStep) -> None:
-        """A salvage did not publish it: it failed, or the report was full with others before it."""
+        """A salvage did not publish it: the salvage failed, or its report had no room left."""
         first = step.name == next(iter(self._attempt.numbers))
         failure = self._attempt.failure
         if failure is None and first:
-            failure = Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", "publish did not say what became of it")
+            failure = Failure(FailureClass.INFRASTRUCTURE, "StagerFailed", "publish did not report its outcome")
         if self._ledger.steps[step.name].state is not StepState.PUBLISHING or not sound(self._ledger, step):
             self._take_back(step)
         elif failure is not None:
@@ -202,10 +204,10 @@ class Outcome:
         assert failure is not None
         upstream = [self._ledger.steps[name].state for name in step.upstream]
         if StepState.PUBLISHING in upstream:
-            update = {"reason": AWAITING_PUBLICATION, "message": "what it was made from is being published"}
+            update = {"reason": AWAITING_PUBLICATION, "message": "its inputs are being published"}
             self._ledger.steps[step.name] = self._begun(step).model_copy(update=update)
         elif not all(state.final for state in upstream):
-            # Stage-in refused it before what is upstream of it had run: whether it runs at all is not known yet.
+            # Stage-in refused it before its upstream steps ran, so it may yet be skipped.
             status, number = self._ledger.steps[step.name], self._attempt.numbers[step.name]
             message = failure.message[-MAX_MESSAGE:]
             self._ledger.steps[step.name] = take_back(status, number, failure.reason[:64], message)
@@ -216,14 +218,14 @@ class Outcome:
             self._ledger.steps[step.name] = after_failure(step, self._begun(step), verdict, self._at)
 
     def _verdict(self, step: GraphStep, failure: Failure) -> Failure:
-        """A pod whose time is up is the fault of the step that ran only if that has had its own."""
+        """A pod's timeout is the step's fault only if the step has used up its own timeout."""
         times = self._attempt.begun.get(step.name, StepTimes())
         if failure.reason != TIMED_OUT or times.started_at is None or times.finished_at is None:
             return failure
         allowed = seconds(step.module.timeout)
         if seconds_between(times.started_at, times.finished_at) >= allowed - _ROUNDING_SECONDS:
             return failure
-        message = f"its pod's time was up before the step had run for {step.module.timeout}"
+        message = f"its pod reached its deadline before the step had run for {step.module.timeout}"
         return Failure(FailureClass.INFRASTRUCTURE, "PodDeadlineExceeded", message, step.name)
 
     def _take_back(self, step: GraphStep) -> None:

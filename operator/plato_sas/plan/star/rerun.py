@@ -1,4 +1,4 @@
-"""Reruns: steps that are to be looked at again are Pending again; their products stay until new ones replace them."""
+"""Reruns: the steps concerned are Pending again; their products stay until new ones replace them."""
 
 from collections.abc import Iterable
 
@@ -17,10 +17,10 @@ def wanted(processing: StarProcessing) -> Rerun | None:
 
 
 def take_up(ledger: Ledger, graph: Graph, rerun: Rerun, same_graph: bool, attempts: Iterable[Attempt]) -> None:
-    """Reset the steps that a rerun concerns: all of them where the graph is another one than before.
+    """Reset the steps that a rerun concerns; all steps if the graph has changed.
 
-    What nothing has changed for is reused when it is its turn. A Job that runs one of these steps, or is to run it
-    later, is stopped, since the step is Pending under its number.
+    A step for which nothing has changed is reused later. A Job that runs one of these steps, or would run it later, is
+    stopped, because the step is Pending under that attempt's number.
     """
     numbers: dict[str, int] = {}
     for one in attempts:
@@ -36,12 +36,12 @@ def _concerned(ledger: Ledger, graph: Graph, rerun: Rerun, same_graph: bool) -> 
     if rerun.from_steps and same_graph:
         return graph.downstream(rerun.from_steps)
     if rerun.failed and same_graph:
-        failed = [name for name, step in ledger.steps.items() if _ended_badly(step)]
+        failed = [name for name, step in ledger.steps.items() if _unsuccessful(step)]
         return graph.downstream(failed)
     return frozenset(ledger.steps)
 
 
-def _ended_badly(step: StepStatus) -> bool:
+def _unsuccessful(step: StepStatus) -> bool:
     if step.state in (StepState.FAILED, StepState.CANCELLED):
         return True
     return step.state is StepState.SKIPPED and step.reason == UPSTREAM_FAILED

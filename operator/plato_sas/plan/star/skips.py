@@ -1,16 +1,17 @@
 """Which steps do not run, and why."""
 
-from plato_sas.api import MAX_MESSAGE, StepState
+from plato_sas.api import StepState
 from plato_sas.plan.graph.graph import Graph, GraphStep
+from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.rerun import UPSTREAM_FAILED
 from plato_sas.plan.star.stages import present
 
 
 def skip(ledger: Ledger, graph: Graph, now: str) -> None:
-    """Skip what cannot run any more. In topological order a skip reaches everything downstream.
+    """Skip the steps that can no longer run; in topological order, so that a skip reaches everything downstream.
 
-    Not before everything upstream is final: which of several reasons counts must not depend on which came first.
+    A step waits until everything upstream is final, so that its reason does not depend on which step finished first.
     """
     for step in graph.steps:
         status = ledger.steps[step.name]
@@ -27,15 +28,14 @@ def skip(ledger: Ledger, graph: Graph, now: str) -> None:
 
 
 def reason_to_skip(step: GraphStep, ledger: Ledger) -> tuple[str, str] | None:
-    """Reason and message, as far as the final steps upstream decide it."""
+    """Reason and message, judged by the upstream steps that are final; None if there is none yet."""
     final = {name for name in step.upstream if ledger.steps[name].state.final}
     for name in sorted(final):
         upstream = ledger.steps[name]
         failed = upstream.state in (StepState.FAILED, StepState.CANCELLED)
         if failed or upstream.reason == UPSTREAM_FAILED:
-            # Not even an optional input of a failed step is simply left out: the result would differ from
-            # the one that the star deserves, and nobody would see it.
-            return UPSTREAM_FAILED, f"step {name} did not end well"
+            # Even an optional input is not left out if its producer failed: the result would silently differ.
+            return UPSTREAM_FAILED, f"step {name} did not succeed"
     if step.when is not None and step.when.steps <= final:
         value = step.when.evaluate(ledger.facts)
         if value is None:

@@ -1,14 +1,14 @@
-"""Steps that may start, as a stage ready to be built into a Job; and what a failed one left, as a salvage."""
+"""Turn steps that may start into a stage, and what a failed stage left into a salvage; both ready to become a Job."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 
-from plato_sas.api import StarProcessing, StepStatus, amount, seconds
+from plato_sas.api import StarProcessing, StepStatus, seconds
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import job_name, salvage_name
 from plato_sas.jobs.stage import Owner, SalvageRun, StageRun, StepRun
 from plato_sas.plan.graph.graph import BoundInput, Graph, GraphStep
+from plato_sas.plan.retries import memory
 from plato_sas.stager.description import (
     FactDescription,
     InputDescription,
@@ -18,7 +18,6 @@ from plato_sas.stager.description import (
     StepDescription,
 )
 
-_MEBI = 2**20
 Statuses = Mapping[str, StepStatus]
 
 
@@ -43,9 +42,9 @@ def stage_for(
 
 
 def salvage_for(processing: StarProcessing, job: str, steps: Sequence[str], statuses: Statuses) -> SalvageRun:
-    """Publishes the steps of a Job that ended well before it failed."""
+    """The salvage that publishes the steps which completed before their Job failed."""
     owner = _owner(processing)
-    # A number that no step's count of failures has reached: so a salvage is told apart from one that has failed.
+    # Higher than every step's count of failures, which distinguishes it from salvages that failed.
     number = 1 + max((statuses[name].retries or {}).get(FailureClass.INFRASTRUCTURE, 0) for name in steps)
     return SalvageRun(
         owner=owner,
@@ -73,29 +72,13 @@ def _run(step: GraphStep, status: StepStatus) -> StepRun:
     )
 
 
-def memory(step: GraphStep, status: StepStatus) -> str:
-    """The next attempt's memory: doubled for each attempt that ran out of it, up to the module's cap."""
-    resources = step.module.resources
-    grown = (status.retries or {}).get(FailureClass.OUT_OF_MEMORY, 0)
-    if not grown:
-        return resources.memory
-    cap = amount(resources.memory_cap or resources.memory)
-    return f"{math.ceil(min(cap, amount(resources.memory) * 2**grown) / _MEBI)}Mi"
-
-
-def can_grow(step: GraphStep, status: StepStatus) -> bool:
-    """Whether an attempt that ran out of memory was still below the module's cap."""
-    cap = step.module.resources.memory_cap
-    return cap is not None and amount(memory(step, status)) < amount(cap)
-
-
 def seed(star: str, step: str) -> int:
-    """The same star and step draw the same random numbers, on every attempt and in every campaign."""
+    """A seed for the module: the same for a star and step on every attempt and in every campaign."""
     return int.from_bytes(hashlib.sha256(f"{star}/{step}".encode()).digest()[:4], "big")
 
 
 def present(one: BoundInput, statuses: Statuses) -> bool:
-    """Whether an input exists, its producer being final. What comes from outside is stage-in's to verify."""
+    """Whether an input exists, given that its producer is final. Stage-in verifies external inputs."""
     if one.step is None:
         return True
     status = statuses[one.step]

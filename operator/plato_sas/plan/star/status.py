@@ -1,6 +1,5 @@
-"""The star as a whole, derived from its steps; conditions as the API conventions want them."""
+"""The status of a star, derived from its steps."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,18 +13,19 @@ from plato_sas.api import (
     StepStatus,
 )
 from plato_sas.plan.conditions import ACCEPTED, COMPLETE, with_condition
+from plato_sas.plan.messages import beginning, ending, size
 from plato_sas.plan.star.control import CANCELLED, DEADLINE_EXCEEDED
 
 _MAX_MESSAGE = 2048
 _MAX_STEP = 64
-# All steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
+# Bytes for all steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
 _MAX_MESSAGES = 5000
 
 
 def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
-    """The status of a star whose spec cannot run: it says why, and nothing is started."""
+    """The status of a star whose spec cannot run."""
     old = processing.status
-    message = _shortened("; ".join(problems), _MAX_MESSAGE)
+    message = beginning("; ".join(problems), _MAX_MESSAGE)
     conditions = with_condition(old.conditions, processing, ACCEPTED, "False", reason, message, now)
     conditions = with_condition(conditions, processing, COMPLETE, "False", "Rejected", message, now)
     return old.model_copy(
@@ -39,9 +39,9 @@ def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], n
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What the star's state depends on beside its steps.
+    """What the star's state depends on besides its steps.
 
-    `problems` of its spec; reason and message of what it waits for; whether a Job of it is under way.
+    `problems`: of its spec. `waiting`: reason and message of what it waits for. `busy`: a Job of it is active.
     """
 
     problems: tuple[str, ...] = ()
@@ -56,18 +56,18 @@ def summarise(
     circumstances: Circumstances,
     now: str,
 ) -> StarProcessingStatus:
-    """Everything in the status that follows from the steps."""
+    """Complete the status with everything that follows from the steps."""
     problems, waiting = circumstances.problems, circumstances.waiting
     steps = _bounded(steps)
     state = _state(processing.spec.desired_state, steps, circumstances)
-    # In a fused stage those that wait to be published are many, and the one that runs is asked for.
+    # Prefer the running step: in a fused stage many others are Publishing.
     wanted = (StepState.FAILED,) if state is StarState.FAILED else (StepState.RUNNING, StepState.PUBLISHING)
     shown = next(filter(None, ([step.name for step in steps if step.state is one] for one in wanted)), [])
     done = sum(step.state.final or step.state is StepState.PUBLISHING for step in steps)
     reason, message = _explain(state, steps, problems, waiting)
     if problems:
-        told = _shortened("; ".join(problems), _MAX_MESSAGE)
-        conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", told, now)
+        text = beginning("; ".join(problems), _MAX_MESSAGE)
+        conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", text, now)
     else:
         conditions = with_condition(status.conditions, processing, ACCEPTED, "True", "Accepted", "", now)
     complete: Literal["True", "False"] = "True" if state is StarState.SUCCEEDED else "False"
@@ -79,36 +79,23 @@ def summarise(
             "observed_generation": processing.metadata.generation,
             "steps": steps,
             "progress": f"{done}/{len(steps)}",
-            "step": _shortened(",".join(shown), _MAX_STEP) or None,
+            "step": beginning(",".join(shown), _MAX_STEP) or None,
             "conditions": conditions,
             "started_at": status.started_at or (min(begun) if begun else None),
-            "finished_at": (status.finished_at or now) if state.finished else None,
+            "finished_at": (status.finished_at or now) if state.at_rest else None,
         }
     )
 
 
 def _bounded(steps: Sequence[StepStatus]) -> list[StepStatus]:
-    """The steps with messages that are short enough together; the end of each says most."""
-    told = [step for step in steps if step.message]
-    if sum(_size(step.message or "") for step in told) <= _MAX_MESSAGES:
+    """The steps, with messages cut to their end so that all fit together."""
+    with_message = [step for step in steps if step.message]
+    if sum(size(step.message or "") for step in with_message) <= _MAX_MESSAGES:
         return list(steps)
-    share = _MAX_MESSAGES // len(told)
-    return [step.model_copy(update={"message": _end(step.message, share)}) if step.message else step for step in steps]
-
-
-def _size(text: str) -> int:
-    """Bytes in the status."""
-    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
-
-
-def _end(text: str, limit: int) -> str:
-    """The end of a text that is too large."""
-    if _size(text) <= limit:
-        return text
-    kept = text[-limit:]
-    while _size(kept) > limit - 3:
-        kept = kept[max(1, len(kept) // 16) :]
-    return f"...{kept}"
+    share = _MAX_MESSAGES // len(with_message)
+    return [
+        step.model_copy(update={"message": ending(step.message, share)}) if step.message else step for step in steps
+    ]
 
 
 def _state(desired: DesiredState, steps: Sequence[StepStatus], circumstances: Circumstances) -> StarState:
@@ -138,26 +125,17 @@ def _explain(
             if late:
                 return DEADLINE_EXCEEDED, late[0].message or ""
             failed = [step for step in steps if step.state is StepState.FAILED]
-            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
-            return "StepFailed", _shortened("; ".join(told), _MAX_MESSAGE)
+            texts = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in failed]
+            return "StepFailed", beginning("; ".join(texts), _MAX_MESSAGE)
         case StarState.CANCELLED:
             return CANCELLED
         case StarState.SUSPENDED:
             return "Suspended", "spec.desiredState is Suspend"
         case StarState.REJECTED:
-            return "Rejected", _shortened("; ".join(problems), _MAX_MESSAGE)
+            return "Rejected", beginning("; ".join(problems), _MAX_MESSAGE)
         case _:
             if waiting is not None:
                 return waiting
             held = [step for step in steps if step.reason and not step.state.final]
-            told = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
-            return "Progressing", _shortened("; ".join(told), _MAX_MESSAGE)
-
-
-def _shortened(text: str, limit: int) -> str:
-    if _size(text) <= limit:
-        return text
-    kept = text[:limit]
-    while _size(kept) > limit - 3:
-        kept = kept[: -max(1, len(kept) // 16)]
-    return f"{kept}..."
+            texts = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
+            return "Progressing", beginning("; ".join(texts), _MAX_MESSAGE)

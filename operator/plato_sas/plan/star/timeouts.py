@@ -1,19 +1,20 @@
-"""Steps that have run longer than they may, or cannot begin: their pod's life is shortened, and the kubelet ends it."""
+"""Steps that exceed their timeout or cannot start: shorten their pod's deadline, and the kubelet stops the pod."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from plato_sas.api import seconds, seconds_between
+from plato_sas.api import seconds
 from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.times import seconds_between
 
-# How long a container may not begin, because of its image or its configuration, where the site does not say.
+# Default limit for a container that cannot start because of its image or configuration.
 START_SECONDS = 600
 
 
 @dataclass(frozen=True)
 class LimitPod:
-    """Let a pod end so many seconds after its start: one of its steps has run longer than it may, or cannot begin."""
+    """Set a pod's deadline in seconds from its start: one of its steps has timed out or cannot start."""
 
     pod: str
     seconds: int
@@ -22,7 +23,7 @@ class LimitPod:
 def timeouts(
     attempts: Iterable[Attempt], graph: Graph, now: str, start_seconds: int = START_SECONDS
 ) -> tuple[list[LimitPod], list[float]]:
-    """Pods whose time is up, and the seconds left to the others. `attempts` are active."""
+    """The pods to stop now, and the seconds left for the others. `attempts` are active."""
     limits: list[LimitPod] = []
     left: list[float] = []
     for one in attempts:
@@ -39,14 +40,14 @@ def timeouts(
 
 
 def _remaining(one: Attempt, graph: Graph, now: str, start_seconds: int) -> float | None:
-    """Seconds left to what the pod does now; None if that has no limit but the pod's own."""
+    """Seconds left for what the pod does now; None if only the pod's own deadline limits it."""
     step = one.current
     begun = one.begun.get(step, StepTimes()).started_at if step is not None else None
     if step is not None and begun is not None:
         return seconds(graph.step(step).module.timeout) - seconds_between(begun, now)
     if one.waiting is None:
         return None
-    # The container before has ended then.
+    # The previous container had finished by then.
     ends = [times.finished_at for times in one.begun.values() if times.finished_at is not None]
     since = max(ends, default=one.pod_started_at)
     return start_seconds - seconds_between(since, now) if since is not None else None

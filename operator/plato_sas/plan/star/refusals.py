@@ -1,28 +1,17 @@
-"""What it means for a star that the API server refused its Job."""
+"""What refused Jobs mean for their star."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from plato_sas.api import MAX_MESSAGE, StarProcessing, StarProcessingStatus, StepState, StepStatus
+from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, StepStatus
+from plato_sas.plan.messages import MAX_MESSAGE
+from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.status import Circumstances, summarise
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A Job that was not created. `final`: the same Job would be refused again, whatever changes around it.
-
-    `step` is the first of its steps.
-    """
-
-    step: str
-    message: str
-    final: bool
 
 
 def with_refusals(
     processing: StarProcessing, status: StarProcessingStatus, refusals: Iterable[Refusal], now: str
 ) -> StarProcessingStatus:
-    """The decided status corrected for what was refused: the step has failed, or has yet to begin."""
+    """Correct the decided status for refused Jobs: the step has failed, or has yet to begin."""
     by_step = {one.step: one for one in refusals}
     if not by_step:
         return status
@@ -38,7 +27,7 @@ def with_refusals(
 
 def _refused(step: StepStatus, refusal: Refusal, now: str) -> StepStatus:
     update: dict[str, object] = {"reason": "JobRefused", "message": refusal.message[-MAX_MESSAGE:]}
-    if refusal.final:
+    if refusal.permanent:
         update |= {"state": StepState.FAILED, "finished_at": now}
     elif step.state is StepState.RUNNING:
         update |= {"state": StepState.PENDING, "attempt": step.attempt - 1, "job": None, "started_at": None}

@@ -145,7 +145,7 @@ def lived(scenario: Scenario, volume: Path, kill_after: int | None = None) -> Li
 def test_an_operator_killed_at_any_request_loses_nothing_and_does_nothing_twice(name: str, tmp_path: Path) -> None:
     scenario = SCENARIOS[name]
     calm = lived(scenario, tmp_path / "calm")
-    assert StarState(calm.result()["state"]).finished
+    assert StarState(calm.result()["state"]).at_rest
     killed = 0
     for request in range(1, LONGEST):
         life = lived(scenario, tmp_path / str(request), request)
