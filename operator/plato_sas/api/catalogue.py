@@ -89,10 +89,7 @@ class CatalogueColumn(ApiModel):
     )
     type: ValueType | None = Field(
         None,
-        description=(
-            "Type of the value in the output (boolean, integer, number or string); number if not set. A fact has its "
-            "declared type."
-        ),
+        description="Type of the value in the output; number if not set. A fact has its declared type.",
     )
 
 
@@ -222,8 +219,8 @@ class StarCatalogueStatus(ApiModel):
     state: CatalogueState = Field(
         CatalogueState.PENDING,
         description=(
-            "State of the catalogue as a whole: Pending (also between two attempts), Running, Succeeded, Failed or "
-            "Rejected (the spec, or what it refers to, is invalid)."
+            "State of the catalogue as a whole; Pending also between two attempts. Rejected: the spec, or what it "
+            "refers to, is invalid."
         ),
     )
     observed_generation: int | None = Field(

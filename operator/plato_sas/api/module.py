@@ -72,8 +72,8 @@ class FactDeclaration(ApiModel):
     name: VariableName = Field(description="Key in facts.json, and in `facts['<step>'].<name>` of a condition.")
     type: ValueType = Field(
         description=(
-            "boolean, integer (64 bits), number (finite) or string (at most 128 characters). A report of another type "
-            "fails the step."
+            "Type of the value: an integer has 64 bits, a number is finite, a string has at most 128 characters. A "
+            "report of another type fails the step."
         )
     )
     unit: Annotated[str, Field(max_length=32)] | None = Field(
@@ -97,7 +97,7 @@ class ParameterDeclaration(ApiModel):
 
     name: VariableName = Field(description="Key in params.json, and in the parameters of a pipeline and a star.")
     type: ValueType = Field(
-        description="boolean, integer, number or string. Other values are rejected before anything starts."
+        description="Type of the value. Values of another type are rejected before anything starts."
     )
     default: Scalar = Field(
         description='Value if neither the pipeline nor the star sets one. Written as a string or an integer ("3.5", 3, '

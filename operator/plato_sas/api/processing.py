@@ -188,8 +188,8 @@ class StarProcessingSpec(ApiModel):
     desired_state: DesiredState = Field(
         DesiredState.RUN,
         description=(
-            "Run; Suspend: no new Jobs, and running ones finish; or Cancel: running Jobs are stopped, and unfinished "
-            "steps are cancelled."
+            "Suspend: no new Jobs, and running ones finish. Cancel: running Jobs are stopped, and unfinished steps are "
+            "cancelled."
         ),
     )
     deadline: Duration | None = Field(
@@ -225,8 +225,8 @@ class StepStatus(ApiModel):
     state: StepState = Field(
         StepState.PENDING,
         description=(
-            "Pending, Running, Publishing (its module has ended with exit code 0, and its products are not visible "
-            "yet), Succeeded, Skipped, Reused (what it would make was published before), Failed or Cancelled."
+            "State of the step. Publishing: its module has ended with exit code 0, and its products are not visible "
+            "yet. Reused: what it would make was published before."
         ),
     )
     attempt: int = Field(0, ge=0, description="Number of the latest attempt; 0 if none has begun.")
@@ -260,10 +260,7 @@ class StarProcessingStatus(ApiModel):
 
     state: StarState = Field(
         StarState.PENDING,
-        description=(
-            "State of the star as a whole: Pending, Running, Suspended, Succeeded, Failed, Cancelled or Rejected (the "
-            "spec, or what it refers to, is invalid)."
-        ),
+        description="State of the star as a whole. Rejected: the spec, or what it refers to, is invalid.",
     )
     observed_generation: int | None = Field(
         None, ge=0, description="The metadata.generation that the status describes."
