@@ -10,12 +10,10 @@ from plato_sas.controller.settings import Settings
 from plato_sas.jobs import builder, shell
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.plan import compose, retries, status
-from plato_sas.plan.attempts import POD_EXPECTED_SECONDS
 from plato_sas.plan.catalogue import TEMPORARY_RETRIES
 from plato_sas.plan.decide import MAX_STEPS_PER_STAGE
 from plato_sas.plan.ledger import MAX_MESSAGE
 from plato_sas.plan.tables import MAX_ORDER
-from plato_sas.plan.timeouts import START_SECONDS
 from plato_sas.stager import messages
 
 _SPECIFICATION = "docs/specification.md"
@@ -62,8 +60,6 @@ def test_limits(documents: Mapping[str, str]) -> None:
 def test_times(documents: Mapping[str, str]) -> None:
     assert f"and {builder._STAGER_SECONDS} s for stage-in and publish" in part(documents, "4.5")
     assert f"after {shell._GRACE_SECONDS} s SIGKILL" in part(documents, "4.5")
-    assert f"cannot begin for `controller.startSeconds` ({START_SECONDS}) ends its pod" in part(documents, "5.3")
-    assert f"no pod for {POD_EXPECTED_SECONDS:.0f} s" in part(documents, "5.3")
     assert f"every {('zero', 'one', 'two')[Settings.status_interval]} seconds at most" in part(documents, "3.1")
 
 

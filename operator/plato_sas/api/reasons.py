@@ -291,7 +291,7 @@ HELD_UP = (
     Reason("CreateContainerError", "The container cannot be created. The message says why."),
     Reason("RunContainerError", "The container was created and cannot be started. The message says why."),
     Reason("Unschedulable", "No node has room."),
-    Reason("PodNotCreated", "The Job has no pod after 30 s: a quota, a limit range or a policy forbids it."),
+    Reason("PodNotCreated", "The Job has no pod for long: a quota, a limit range or a policy forbids it."),
 )
 
 # Of steps whose module has ended, and whose products a Job of their own will publish.
