@@ -196,7 +196,8 @@ def reason_page() -> Iterator[str]:
     yield _reasons(reasons.CANCELLED)
     yield (
         "Failed, or waiting for another attempt. The class decides about "
-        "[retries](../specification.md#6-failure-classes-and-retries)."
+        "[retries](../specification.md#6-failure-classes-and-retries). After the last one, remove the cause and rerun "
+        "with `failed: true`."
     )
     yield table(
         ("reason", "class", "meaning", "what to do"),

@@ -142,7 +142,7 @@ class StarCatalogueSpec(ApiModel):
             ("has(self.stars) == has(oldSelf.stars)", "stars is immutable"),
             (
                 "!has(oldSelf.rerun) || (has(self.rerun) && self.rerun.id >= oldSelf.rerun.id)",
-                "rerun.id must not become smaller",
+                "rerun.id must not decrease",
             ),
         )
     }

@@ -46,7 +46,7 @@ class ModuleOutput(ApiModel):
 
     model_config = {
         "json_schema_extra": cel_rules(
-            ("!has(self.path) || self.path != 'manifest.json'", "manifest.json is the manager's own file")
+            ("!has(self.path) || self.path != 'manifest.json'", "the path manifest.json is reserved")
         )
     }
 

@@ -138,7 +138,7 @@ class StarProcessingSpec(ApiModel):
             ),
             (
                 "!has(oldSelf.rerun) || (has(self.rerun) && self.rerun.id >= oldSelf.rerun.id)",
-                "rerun.id must not become smaller",
+                "rerun.id must not decrease",
             ),
         )
     }
