@@ -117,7 +117,7 @@ lint: venv ## Style, types, layers, generated files
 	$(PYTHON) -m mypy
 	$(LOCAL)/venv/bin/lint-imports
 	$(PYTHON) -m plato_sas.api.crd --check crds
-	$(PYTHON) docs/site/reference.py --check
+	$(PYTHON) docs/reference/generate.py --check
 
 .PHONY: format
 format: venv ## Format the Python code
@@ -127,7 +127,7 @@ format: venv ## Format the Python code
 .PHONY: generate
 generate: venv ## Generate crds/, docs/reference/ and manifests/base
 	$(PYTHON) -m plato_sas.api.crd crds
-	$(PYTHON) docs/site/reference.py
+	$(PYTHON) docs/reference/generate.py
 	$(PYTHON) -m e2e.setup.toolchain helm
 	$(PYTHON) -m e2e.setup.manifests
 

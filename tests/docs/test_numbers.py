@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from plato_sas.api import MAX_MESSAGE, CatalogueTable, StarCatalogueSpec
+from plato_sas.api import CatalogueTable, StarCatalogueSpec
 from plato_sas.collector import tree
 from plato_sas.collector.values import MAX_STRING
 from plato_sas.controller.settings import Settings
@@ -13,10 +13,8 @@ from plato_sas.plan import retries
 from plato_sas.plan.catalogue.decide import TEMPORARY_RETRIES
 from plato_sas.plan.catalogue.tables import MAX_ORDER
 from plato_sas.plan.messages import MAX_MESSAGE
-from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS
 from plato_sas.plan.star import compose, status
 from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE
-from plato_sas.plan.star.timeouts import START_SECONDS
 from plato_sas.stager import messages
 
 _SPECIFICATION = "docs/specification.md"
@@ -63,8 +61,6 @@ def test_limits(documents: Mapping[str, str]) -> None:
 def test_times(documents: Mapping[str, str]) -> None:
     assert f"and {builder._STAGER_SECONDS} s for stage-in and publish" in part(documents, "4.5")
     assert f"after {one_pod._GRACE_SECONDS} s SIGKILL" in part(documents, "4.5")
-    assert f"cannot begin for `controller.startSeconds` ({START_SECONDS}) ends its pod" in part(documents, "5.3")
-    assert f"no pod for {POD_EXPECTED_SECONDS:.0f} s" in part(documents, "5.3")
     assert f"every {('zero', 'one', 'two')[Settings.status_interval]} seconds at most" in part(documents, "3.1")
 
 

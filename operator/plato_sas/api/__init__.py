@@ -3,7 +3,6 @@
 from plato_sas.api.base import (
     API_VERSION,
     GROUP,
-    MAX_MESSAGE,
     VERSION,
     Document,
     PathName,
@@ -11,7 +10,6 @@ from plato_sas.api.base import (
     amount,
     parse_time,
     seconds,
-    seconds_between,
 )
 from plato_sas.api.catalogue import (
     CatalogueColumn,
@@ -54,7 +52,6 @@ from plato_sas.api.processing import (
 __all__ = [
     "API_VERSION",
     "GROUP",
-    "MAX_MESSAGE",
     "VERSION",
     "CatalogueColumn",
     "CatalogueFile",
@@ -99,5 +96,4 @@ __all__ = [
     "amount",
     "parse_time",
     "seconds",
-    "seconds_between",
 ]

@@ -1,4 +1,4 @@
-"""What every model of the API group shares: field naming, strictness and the constrained types."""
+"""What the models of the API group share: naming and strictness of fields, and the constrained types."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,24 +12,24 @@ API_VERSION: Literal["plato-sas.io/v1alpha1"] = "plato-sas.io/v1alpha1"
 
 
 class ApiModel(BaseModel):
-    """Fields are snake_case in Python and camelCase in YAML; an unknown field is an error."""
+    """A model whose fields are snake_case in Python and camelCase in YAML; an unknown field is an error."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_enum_values=False
     )
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: camelCase, without fields that are unset."""
+        """The model as JSON: camelCase, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def cel_rules(*rules: tuple[str, str]) -> dict[str, Any]:
-    """JSON-schema extra that carries CEL rules (`rule`, `message`) into the CRD."""
+    """JSON-schema extra that carries CEL rules, given as `(rule, message)`, into the CRD."""
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
 
 
 def list_map(key: str) -> dict[str, Any]:
-    """JSON-schema extra for a list whose items are distinguished by `key`."""
+    """JSON-schema extra for a list whose items are identified by `key`."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
@@ -39,28 +39,28 @@ ATOMIC_LIST: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 ATOMIC_MAP: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
 IMMUTABLE = cel_rules(("self == oldSelf", "is immutable"))
 
-# Star and campaign become folder names and label values: no dot, no slash, so no path can be built from them.
+# Star and campaign become folder names and label values. Without dots and slashes they cannot form a path.
 PathName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,46}[A-Za-z0-9])?$", max_length=48)]
-# A step becomes a container name, a folder and part of a Job's name.
+# A step's name becomes a container name, a folder and part of a Job's name.
 StepName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", max_length=32)]
 ResourceName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$", max_length=63)]
 # A PLATO product identifier, such as DP3_SAS_NU_MAX.
 ProductName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$", max_length=63)]
-# A fact or a parameter: a CEL identifier.
+# Names of facts and parameters are CEL identifiers.
 VariableName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", max_length=63)]
-# One file name inside a product folder; it may not be hidden, so it cannot collide with the manager's own files.
+# A file in a product folder. Hidden names are reserved for the manager's own files.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$", max_length=127)]
-# A file below a volume's root: no segment may begin with a dot. {star} and {campaign} are filled in.
+# A path relative to a volume's root; no segment begins with a dot. {star} and {campaign} are replaced.
 VolumePath = Annotated[
     str,
     Field(pattern=r"^([A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*/)*[A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*$", max_length=255),
 ]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
-# Less than 116 days in any unit: the seconds of a whole pipeline fit into 32 bits.
+# Less than 116 days in any unit, so that the seconds of a whole pipeline fit into 32 bits.
 Duration = Annotated[
     str, Field(pattern=r"^([1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$", max_length=8)
 ]
-# More than zero: one of the digits, before the point or after it, is not 0.
+# More than zero: at least one digit, before or after the point, is not 0.
 Quantity = Annotated[
     str,
     Field(
@@ -71,11 +71,9 @@ Quantity = Annotated[
 # A resource, or a part of one, as JSON has it.
 Document = dict[str, Any]
 
-MAX_MESSAGE = 1024  # characters of a step's message
-
-Text = Annotated[str, Field(max_length=MAX_MESSAGE)]
+Text = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
-# A number is written as a string ("3.5") or an integer: API conventions keep floats out of a spec.
+# Fractions are written as strings ("3.5"): the API conventions keep floats out of a spec.
 Scalar = Annotated[
     StrictInt | StrictStr,
     Field(union_mode="left_to_right"),
@@ -85,20 +83,15 @@ Argument = Annotated[str, Field(max_length=1024)]
 
 
 def parse_time(text: str) -> datetime:
-    """A `Timestamp` (RFC 3339), as Kubernetes writes it."""
+    """Parse a `Timestamp` (RFC 3339), as Kubernetes writes it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
-def seconds_between(earlier: str, later: str) -> float:
-    """Seconds from one timestamp to another."""
-    return (parse_time(later) - parse_time(earlier)).total_seconds()
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds(duration: str) -> int:
-    """A `Duration` such as `20m` in seconds."""
+    """Convert a `Duration` such as `20m` to seconds."""
     return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
@@ -109,6 +102,6 @@ _MULTIPLIERS = {
 
 
 def amount(quantity: str) -> float:
-    """A Kubernetes `Quantity` such as `250m` or `2Gi` as a plain number."""
+    """Convert a Kubernetes `Quantity` such as `250m` or `2Gi` to a plain number."""
     number = quantity.rstrip("mkKMGTi")
     return float(number) * _MULTIPLIERS[quantity[len(number) :]]

@@ -1,4 +1,4 @@
-"""StarCatalogue: the results of a campaign as tables, one row per star."""
+"""StarCatalogue: the results of a campaign as tables with one row per star."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -26,17 +26,17 @@ from plato_sas.api.base import (
 from plato_sas.api.meta import Condition, ObjectMeta
 from plato_sas.api.module import ValueType
 
-# A table becomes the name of a file and of a FITS extension.
+# A table's name becomes the name of a file and of a FITS extension.
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,30}$", max_length=31)]
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$", max_length=63)]
-# As in RFC 6901: a slash before each name.
+# As in RFC 6901, with a slash before each name.
 Pointer = Annotated[str, Field(pattern=r"^(/[^/]+)+$", max_length=255)]
-# What all columns say goes to the Job in one variable of its environment.
+# The descriptions of all columns reach the Job in one environment variable.
 Description = Annotated[str, Field(max_length=256)]
 
 
 class CatalogueState(StrEnum):
-    """The catalogue as a whole."""
+    """State of a catalogue as a whole."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -51,7 +51,7 @@ class CatalogueState(StrEnum):
 
 
 class CatalogueColumn(ApiModel):
-    """One column, and where its values come from: a fact that a step reports, or a value in a product of it."""
+    """One column, whose values are a fact of a step, or a value in one of its outputs."""
 
     model_config = {
         "json_schema_extra": cel_rules(
@@ -60,135 +60,203 @@ class CatalogueColumn(ApiModel):
         )
     }
 
-    name: ColumnName = Field(description="The column's name in the table.")
+    name: ColumnName = Field(description="Name of the column, unique in its table.")
     unit: Annotated[str, Field(max_length=32)] | None = Field(
-        None, description="As in FITS, such as uHz or solMass; a product that tells another unit is refused."
+        None,
+        description=(
+            "Unit as in FITS, such as uHz or solMass; none if not set. A product that states another unit is refused."
+        ),
     )
-    description: Description | None = Field(None, description="What the column holds; it is written into the files.")
-    step: StepName = Field(description="The step of the pipeline that makes it.")
-    fact: VariableName | None = Field(None, description="A fact that the step's module declares.")
-    output: ProductName | None = Field(None, description="An output that the step's module declares: JSON or HDF5.")
+    description: Description | None = Field(
+        None, description="What the column contains, written into the files; optional."
+    )
+    step: StepName = Field(description="Step of the pipeline from which the values come.")
+    fact: VariableName | None = Field(
+        None, description="Fact that the step's module declares. Exactly one of fact and output is set."
+    )
+    output: ProductName | None = Field(
+        None,
+        description=(
+            "Output that the step's module declares, a JSON (.json) or HDF5 file (.h5, .hdf5) of at most 16 MiB."
+        ),
+    )
     pointer: Pointer | None = Field(
         None,
-        description="Where in the product: a JSON pointer (RFC 6901), or the path of a dataset, or of an attribute as "
-        "/@name, below the product's HDF5 group; /value if not given.",
+        description=(
+            "Place of the value in the output. JSON: a JSON pointer (RFC 6901). HDF5: a path below the output's group "
+            "to a dataset with one value, or to an attribute (/@name). /value if not set."
+        ),
     )
-    type: ValueType | None = Field(None, description="Of the value in the product; number if not given.")
+    type: ValueType | None = Field(
+        None,
+        description="Type of the value in the output; number if not set. A fact has its declared type.",
+    )
 
 
 class CatalogueTable(ApiModel):
     """One table, which becomes `<name>.fits` and `<name>.ecsv`."""
 
-    name: TableName = Field(description="The table's name, and that of its files and FITS extension.")
-    description: Description | None = Field(None, description="What the table holds; it is written into the files.")
+    name: TableName = Field(description="Name of the table, which is also the name of its files and FITS extension.")
+    description: Description | None = Field(
+        None, description="What the table contains, written into the files; optional."
+    )
     columns: list[CatalogueColumn] = Field(
-        min_length=1, max_length=64, description="The columns, beside the star's identifier.", json_schema_extra=BY_NAME
+        min_length=1,
+        max_length=64,
+        json_schema_extra=BY_NAME,
+        description="Columns of the table. `star` and the provenance of each step are added to them.",
     )
 
 
 class CatalogueResources(ApiModel):
-    """What the collection is given. Memory does not grow with the number of stars."""
+    """CPU and memory of the Job that makes the catalogue."""
 
-    cpu: Quantity = Field("500m", description="CPU request; as many processes read products, two at least.")
-    memory: Quantity = Field("512Mi", description="Memory request and limit.")
+    cpu: Quantity = Field(
+        "500m",
+        description=(
+            "CPU request, in cores or millicores (m). The number of reading processes is this rounded up, at least 2, "
+            "at most 32."
+        ),
+    )
+    memory: Quantity = Field(
+        "512Mi",
+        description="Memory request and limit, in bytes. The need for it does not grow with the number of stars.",
+    )
 
 
 class CatalogueRerun(ApiModel):
-    """A wish to make the catalogue again, taken up once for each `id`."""
+    """A request to make the catalogue again with the present pipeline."""
 
-    id: int = Field(ge=1, le=1000000, description="Higher than that of the rerun before.")
+    id: int = Field(
+        ge=1,
+        le=1000000,
+        description="Number of the request, higher than that of the one before. Each is carried out once.",
+    )
 
 
 class StarCatalogueSpec(ApiModel):
-    """One campaign, one pipeline, and the tables to make of their products."""
+    """The campaign and pipeline whose products are collected, and the tables to make of them."""
 
     model_config = {
         "json_schema_extra": cel_rules(
             ("has(self.stars) == has(oldSelf.stars)", "stars is immutable"),
             (
                 "!has(oldSelf.rerun) || (has(self.rerun) && self.rerun.id >= oldSelf.rerun.id)",
-                "rerun.id must not become smaller",
+                "rerun.id must not decrease",
             ),
         )
     }
 
-    campaign: PathName = Field(
-        description="Campaign (quarter) whose products are collected. Immutable.", json_schema_extra=IMMUTABLE
-    )
+    campaign: PathName = Field(json_schema_extra=IMMUTABLE, description="Campaign whose products are collected.")
     pipeline: ResourceName = Field(
-        json_schema_extra=IMMUTABLE, description="Whose steps made the products; it says what they are."
+        json_schema_extra=IMMUTABLE,
+        description=(
+            "StarPipeline of the same namespace whose steps made the products. It and the modules of the named steps "
+            "must exist."
+        ),
     )
     tables: list[CatalogueTable] = Field(
-        min_length=1, max_length=16, description="The tables. Immutable.", json_schema_extra={**BY_NAME, **IMMUTABLE}
+        min_length=1,
+        max_length=16,
+        json_schema_extra={**BY_NAME, **IMMUTABLE},
+        description="Tables to make, each with one row per star; at most 96 KiB as JSON, together with stars.",
     )
     stars: list[PathName] | None = Field(
         None,
         min_length=1,
         max_length=1000,
-        description="These stars only; if not given, every star of the campaign in the product tree.",
+        description="Collect these stars only; if not set, every star with a folder in the campaign's.",
         json_schema_extra={"x-kubernetes-list-type": "set", **IMMUTABLE},
     )
-    resources: CatalogueResources = Field(default_factory=lambda: CatalogueResources())
-    timeout: Duration = Field("6h", description="How long one attempt may take, from its start on a node.")
-    rerun: CatalogueRerun | None = None
+    resources: CatalogueResources = Field(
+        default_factory=lambda: CatalogueResources(), description="CPU and memory of the Job that makes the catalogue."
+    )
+    timeout: Duration = Field(
+        "6h", description="Longest time of one attempt, from the start of its pod on a node, such as 90m or 6h."
+    )
+    rerun: CatalogueRerun | None = Field(
+        None, description="A request to make the catalogue again with the present pipeline; made once if not set."
+    )
 
 
 class CatalogueFile(ApiModel):
-    """One file of the catalogue."""
+    """One file of a table."""
 
-    path: Annotated[str, Field(max_length=512)] = Field(description="Below the products volume.")
-    sha256: Sha256 = Field(description="SHA-256 of the file.")
+    path: Annotated[str, Field(max_length=512)] = Field(
+        description="Path of the file, relative to the root of the products volume."
+    )
+    sha256: Sha256 = Field(description="SHA-256 of the file, in hexadecimal.")
 
 
 class TableStatus(ApiModel):
-    """One table as it was published last."""
+    """One table as last published."""
 
-    name: TableName = Field(description="The table's name in the spec.")
-    rows: int = Field(ge=0, description="Stars with a row.")
-    left_out: int = Field(0, ge=0, description="Stars without a row, since a product that it needs is not sound.")
-    files: list[CatalogueFile] = Field(default_factory=list, max_length=4, description="The files that hold it.")
+    name: TableName = Field(description="Name of the table.")
+    rows: int = Field(ge=0, description="Number of rows, which is the number of stars in the table.")
+    left_out: int = Field(
+        0, ge=0, description="Number of stars without a row because a product that the table needs is unsound."
+    )
+    files: list[CatalogueFile] = Field(
+        default_factory=list, max_length=4, description="Files of the table, one in each format (FITS, ECSV)."
+    )
 
 
 class StarCounts(ApiModel):
-    """The stars that were looked at."""
+    """Numbers of stars."""
 
-    seen: int = Field(ge=0, description="All stars that were looked at.")
-    without_products: int = Field(0, ge=0, description="Of none of the catalogue's steps there is a product.")
-    with_problems: int = Field(0, ge=0, description="At least one product is not sound; problems.txt tells which.")
+    seen: int = Field(ge=0, description="Number of stars that the collection looked at.")
+    without_products: int = Field(
+        0, ge=0, description="Number of stars with no product of any of the catalogue's steps; they have no row."
+    )
+    with_problems: int = Field(
+        0, ge=0, description="Number of stars with at least one unsound product; problems.txt names the files."
+    )
 
 
 class StarCatalogueStatus(ApiModel):
-    """What the operator knows of the catalogue; written by the operator alone."""
+    """State of the catalogue as the operator last saw it. Only the operator writes it."""
 
-    state: CatalogueState = CatalogueState.PENDING
-    observed_generation: int | None = Field(None, ge=0, description="The generation of the spec that this is about.")
+    state: CatalogueState = Field(
+        CatalogueState.PENDING,
+        description=(
+            "State of the catalogue as a whole; Pending also between two attempts. Rejected: the spec, or what it "
+            "refers to, is invalid."
+        ),
+    )
+    observed_generation: int | None = Field(
+        None, ge=0, description="The metadata.generation that the status describes."
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=8,
-        description="Accepted and Complete, with the reasons.",
         json_schema_extra=list_map("type"),
+        description=(
+            "Accepted: whether the tables fit the pipeline. Complete: whether the catalogue was published, and if not, "
+            "why."
+        ),
     )
-    attempt: int = Field(0, ge=0, description="Attempts begun.")
-    job: ResourceName | None = Field(None, description="Job of the latest attempt.")
+    attempt: int = Field(0, ge=0, description="Number of the latest attempt; 0 if none has begun.")
+    job: ResourceName | None = Field(None, description="Job of the latest attempt; it may have been deleted since.")
     retries: dict[Annotated[str, Field(max_length=32)], Annotated[int, Field(ge=0)]] | None = Field(
-        None, max_length=8, description="Attempts made again, by class of failure."
+        None, max_length=8, description="Retries since the latest rerun, by class of failure."
     )
-    rerun: int | None = Field(None, ge=0, description="The spec.rerun.id that was taken up last.")
-    message: Text | None = Field(None, description="What it waits for; why it failed: the last log lines.")
-    exit_code: int | None = Field(None, description="Of the collector in the latest attempt, once it has ended.")
-    stars: StarCounts | None = None
+    rerun: int | None = Field(
+        None, ge=0, description="The spec.rerun.id that was carried out last; not set if none was."
+    )
+    message: Text | None = Field(
+        None, description="What the catalogue waits for, or why it failed: the last lines of the collector's log."
+    )
+    exit_code: int | None = Field(None, description="Exit code of the collector if the latest attempt failed.")
+    stars: StarCounts | None = Field(None, description="Numbers of stars, as of the latest published catalogue.")
     tables: list[TableStatus] = Field(
-        default_factory=list,
-        max_length=16,
-        description="The tables as they were published last.",
-        json_schema_extra=BY_NAME,
+        default_factory=list, max_length=16, json_schema_extra=BY_NAME, description="Tables as last published."
     )
-    started_at: Timestamp | None = Field(None, description="When the latest attempt began.")
-    finished_at: Timestamp | None = Field(None, description="When the latest attempt ended.")
+    started_at: Timestamp | None = Field(None, description="When the latest attempt began, in UTC.")
+    finished_at: Timestamp | None = Field(None, description="When the latest attempt ended, in UTC.")
 
 
 class StarCatalogue(ApiModel):
-    """The results of a campaign as tables, one row per star."""
+    """The results of a campaign as tables with one row per star."""
 
     api_version: Literal["plato-sas.io/v1alpha1"] = API_VERSION
     kind: Literal["StarCatalogue"] = "StarCatalogue"

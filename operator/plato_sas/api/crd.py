@@ -1,7 +1,7 @@
 """Generate `crds/*.yaml` from the models: `python -m plato_sas.api.crd FOLDER`.
 
-pydantic's JSON schema is turned into what the API server calls a structural schema: references inlined, no
-nullable unions, no closed objects (the server prunes or refuses unknown fields itself), key patterns as CEL.
+pydantic's JSON schema becomes a structural schema, as the API server demands: references inlined, no nullable unions,
+no closed objects (the server itself prunes or refuses unknown fields), patterns of keys as CEL rules.
 """
 
 import argparse
@@ -83,7 +83,7 @@ _DROPPED = {"title", "additionalProperties", "patternProperties", "propertyNames
 
 
 def structural(schema: Schema, definitions: dict[str, Schema], defaults: bool) -> Schema:
-    """One schema node as a structural schema; `defaults` says whether the server fills in default values."""
+    """One schema node as a structural schema, with default values for the server to fill in only if `defaults`."""
     if "$ref" in schema:
         target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
         schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
@@ -107,8 +107,8 @@ def structural(schema: Schema, definitions: dict[str, Schema], defaults: bool) -
     if "patternProperties" in schema:
         ((pattern, values),) = schema["patternProperties"].items()
         result["additionalProperties"] = structural(values, definitions, defaults)
-        # The server bounds what all rules together may cost. Status is the operator's own, and a parameter of an
-        # unknown name is refused by the operator, which knows the names.
+        # The server limits the cost of all rules together. Only the operator writes status, and it rejects
+        # parameters of unknown names itself.
         if defaults and "x-kubernetes-int-or-string" not in values:
             rule = {"rule": f"self.all(key, key.matches('{pattern}'))", "message": f"every key must match {pattern}"}
             result["x-kubernetes-validations"] = [*schema.get("x-kubernetes-validations", []), rule]
@@ -119,9 +119,9 @@ def _open_api(model: type[ApiModel]) -> Schema:
     document = model.model_json_schema(by_alias=True)
     definitions = document.get("$defs", {})
     properties: dict[str, Schema] = {
-        "apiVersion": {"type": "string", "description": "Group and version of the schema: plato-sas.io/v1alpha1."},
-        "kind": {"type": "string", "description": "The kind of the resource."},
-        "metadata": {"type": "object", "description": "Name, labels and annotations, as every object has them."},
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
     }
     for part in ("spec", "status"):
         if part in document["properties"]:
@@ -170,7 +170,7 @@ def crd(model: type[ApiModel], plural: str, short: str, columns: list[Column]) -
 
 
 def documents() -> dict[str, str]:
-    """File name to YAML text, for every kind."""
+    """The YAML text of every kind, by file name."""
     return {
         f"{plural}.yaml": "---\n# Generated from plato_sas.api by `make generate`; edit the models instead.\n"
         + yaml.safe_dump(crd(model, plural, short, columns), sort_keys=False, width=110)
@@ -180,14 +180,14 @@ def documents() -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Write the CustomResourceDefinitions as YAML.")
-    parser.add_argument("folder", type=Path, help="where the files go")
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a file is not as generated")
+    parser.add_argument("folder", type=Path, help="folder to write to")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of date")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     if arguments.check:
         stale = [name for name, text in documents().items() if not _holds(folder / name, text)]
         for name in stale:
-            print(f"{folder / name} is not as generated from the models; run `make generate`", file=sys.stderr)
+            print(f"{folder / name} is out of date: run `make generate`", file=sys.stderr)
         return 1 if stale else 0
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in documents().items():

@@ -1,4 +1,4 @@
-"""The parts of Kubernetes' own types that the models refer to."""
+"""The parts of Kubernetes' own types that the models use."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from plato_sas.api.base import ApiModel, Timestamp
 
 
 class ObjectMeta(ApiModel):
-    """Object metadata; the API server owns its schema, so fields not named here pass through."""
+    """Object metadata. The API server owns its schema, so other fields than these pass through."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -24,13 +24,21 @@ class ObjectMeta(ApiModel):
 
 
 class Condition(ApiModel):
-    """A condition as in the Kubernetes API conventions (meta/v1 Condition)."""
+    """One aspect of the resource's state, as in the Kubernetes API conventions (meta/v1 Condition)."""
 
     type: str = Field(
-        pattern=r"^[A-Z][A-Za-z]*$", max_length=64, description="Accepted: the spec can run. Complete: it succeeded."
+        pattern=r"^[A-Z][A-Za-z]*$",
+        max_length=64,
+        description="Accepted: the spec and what it refers to are valid. Complete: the work has succeeded.",
     )
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: str = Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64, description="Why, as one word for programs.")
-    message: str = Field("", max_length=2048, description="Why, for people.")
-    observed_generation: int | None = Field(None, ge=0, description="The generation of the spec that this is about.")
-    last_transition_time: Timestamp = Field(description="When the status changed last.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
+    reason: str = Field(
+        pattern=r"^[A-Z][A-Za-z]*$",
+        max_length=64,
+        description="Why the condition has this status, as one CamelCase word.",
+    )
+    message: str = Field("", max_length=2048, description="The same for people, with details; empty if there are none.")
+    observed_generation: int | None = Field(
+        None, ge=0, description="The metadata.generation for which the condition was determined."
+    )
+    last_transition_time: Timestamp = Field(description="When status last changed, in UTC.")

@@ -1,4 +1,4 @@
-"""StarProcessing: one star through one pipeline."""
+"""StarProcessing: the processing of one star by one pipeline."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -29,7 +29,7 @@ from plato_sas.api.pipeline import StageMode
 
 
 class DesiredState(StrEnum):
-    """What the user wants to happen with the star."""
+    """What the user wants for the star."""
 
     RUN = "Run"
     SUSPEND = "Suspend"
@@ -37,7 +37,7 @@ class DesiredState(StrEnum):
 
 
 class StarState(StrEnum):
-    """The star as a whole."""
+    """State of a star as a whole."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -59,11 +59,11 @@ class StarState(StrEnum):
 
 
 class StepState(StrEnum):
-    """One step of a star."""
+    """State of one step of a star."""
 
     PENDING = "Pending"
     RUNNING = "Running"
-    PUBLISHING = "Publishing"  # its module ended with exit code 0; its products are not visible yet
+    PUBLISHING = "Publishing"  # its module has ended with exit code 0; its products are not visible yet
     SUCCEEDED = "Succeeded"
     SKIPPED = "Skipped"
     REUSED = "Reused"
@@ -77,21 +77,29 @@ class StepState(StrEnum):
 
     @property
     def published(self) -> bool:
-        """Its products are in the product tree."""
+        """Whether its products are in the product tree."""
         return self in (StepState.SUCCEEDED, StepState.REUSED)
 
 
 class InputFile(ApiModel):
-    """Where an external product of this star is, if not at the pipeline's path."""
+    """Where an external product of this star is, and its checksum."""
 
-    path: VolumePath | None = Field(None, description="File below the inputs volume.")
-    sha256: Sha256 | None = Field(None, description="Verified before any module sees the file.")
+    path: VolumePath | None = Field(
+        None, description="File, relative to the root of the inputs volume; the pipeline's path if not set."
+    )
+    sha256: Sha256 | None = Field(
+        None,
+        description=(
+            "Expected SHA-256 of the file, in hexadecimal. Another digest fails the step before its module starts. If "
+            "not set, any file is taken."
+        ),
+    )
 
 
 class Rerun(ApiModel):
-    """A wish to run steps again, taken up once for each `id`, with the pipeline as it is then.
+    """A request to run steps again with the present pipeline.
 
-    Neither `from` nor `failed`: every step is looked at again, and what nothing has changed for is reused.
+    Without `from` and `failed` every step is checked again, and reused if nothing has changed for it.
     """
 
     model_config = {
@@ -100,19 +108,28 @@ class Rerun(ApiModel):
         )
     }
 
-    id: int = Field(ge=1, le=1000000, description="Higher than that of the rerun before.")
+    id: int = Field(
+        ge=1,
+        le=1000000,
+        description="Number of the request, higher than that of the one before. Each is carried out once.",
+    )
     from_steps: list[StepName] | None = Field(
         None,
         alias="from",
         min_length=1,
         max_length=64,
-        description="These steps run even if nothing has changed for them; what is downstream is looked at again.",
+        description=(
+            "Run these steps even if nothing has changed for them. Steps downstream run again if what they read has "
+            "changed."
+        ),
     )
-    failed: bool = Field(False, description="Only steps that failed or were cancelled, and those skipped for them.")
+    failed: bool = Field(
+        False, description="Rerun only steps that failed or were cancelled, and those downstream of them."
+    )
 
 
 class StarProcessingSpec(ApiModel):
-    """One star, one campaign, one pipeline."""
+    """Which star, campaign and pipeline, and how the star is to be processed."""
 
     model_config = {
         "json_schema_extra": cel_rules(
@@ -122,48 +139,77 @@ class StarProcessingSpec(ApiModel):
             ),
             (
                 "!has(oldSelf.rerun) || (has(self.rerun) && self.rerun.id >= oldSelf.rerun.id)",
-                "rerun.id must not become smaller",
+                "rerun.id must not decrease",
             ),
         )
     }
 
     star: PathName = Field(
-        description="Identifier of the star: letters, digits, _ and -. It names folders. Immutable.",
-        json_schema_extra=IMMUTABLE,
+        json_schema_extra=IMMUTABLE, description="Identifier of the star, which is also the name of its product folder."
     )
     campaign: PathName = Field(
-        description="Campaign (quarter) of the products, such as Q5: letters, digits, _ and -. Immutable.",
         json_schema_extra=IMMUTABLE,
+        description="Campaign to which the products belong, such as a quarter; the top folder of the product tree.",
     )
     pipeline: ResourceName = Field(
-        description="Name of the StarPipeline in the same namespace. Immutable.", json_schema_extra=IMMUTABLE
+        json_schema_extra=IMMUTABLE,
+        description=(
+            "StarPipeline of the same namespace. Later changes of it do not reach a star in flight; a rerun takes them "
+            "up."
+        ),
     )
     parameters: dict[StepName, Annotated[dict[VariableName, Scalar], Field(max_length=64)]] = Field(
-        default_factory=dict, max_length=64, description="Values for the parameters of each step's module."
+        default_factory=dict,
+        max_length=64,
+        description=(
+            "Values of module parameters, by step and name; they override the pipeline's. If changed, stages that "
+            "start later see them."
+        ),
     )
     inputs: dict[ProductName, InputFile] = Field(
-        default_factory=dict, max_length=64, description="Overrides for the pipeline's externals."
+        default_factory=dict,
+        max_length=64,
+        description="Path and checksum of external products, by name; the pipeline's paths for the others.",
     )
     previous_campaign: PathName | None = Field(
-        None, description="Whose products of this star are the steps' `previous` inputs."
+        None,
+        description=(
+            "Campaign from which steps read `previous` inputs of this star. If not set, these inputs are absent."
+        ),
     )
-    stages: StageMode | None = Field(None, description="How steps become Jobs; what the pipeline says if not given.")
-    priority: int = Field(0, ge=-1000, le=1000, description="Stars of higher priority are started first.")
+    stages: StageMode | None = Field(
+        None, description="How steps are grouped into Jobs (Fused or PerStep); the pipeline's choice if not set."
+    )
+    priority: int = Field(
+        0,
+        ge=-1000,
+        le=1000,
+        description="Order in which waiting stars start: higher first, and the older of equal ones.",
+    )
     desired_state: DesiredState = Field(
         DesiredState.RUN,
-        description="Suspend: no new Jobs, running ones finish. Cancel: running Jobs are stopped.",
+        description=(
+            "Suspend: no new Jobs, and running ones finish. Cancel: running Jobs are stopped, and unfinished steps are "
+            "cancelled."
+        ),
     )
     deadline: Duration | None = Field(
         None,
-        description="How long the star may take from its first Job, such as 6h; then what is left of it is stopped. "
-        "Time in which it waits for a slot does not count. A rerun begins it anew. No limit if not given.",
+        description=(
+            "Longest time from the star's first Job, such as 6h; it includes waiting for a node, and a rerun begins it "
+            "anew. Afterwards Jobs are stopped and the star fails. No limit if not set."
+        ),
     )
     ttl: Duration | None = Field(
         None,
-        description="How long the finished star stays, before its record is archived and it is deleted; the site's "
-        "controller.starTtlSeconds if not given.",
+        description=(
+            "How long the resource stays after the star's end, such as 2d; then its record is archived and it is "
+            "deleted. Products stay. If not set, the site's setting (controller.starTtlSeconds, 7 days by default)."
+        ),
     )
-    rerun: Rerun | None = None
+    rerun: Rerun | None = Field(
+        None, description="A request to run steps again with the present pipeline; nothing runs again if not set."
+    )
 
 
 FactValue = Annotated[
@@ -174,75 +220,98 @@ Facts = dict[VariableName, FactValue]
 
 
 class StepStatus(ApiModel):
-    """One step's state; products and facts of an unfinished step do not exist."""
+    """State of one step."""
 
-    name: StepName = Field(description="The step's name in the pipeline.")
-    state: StepState = StepState.PENDING
-    attempt: int = Field(0, ge=0, description="Attempts begun.")
-    job: ResourceName | None = Field(None, description="Job of the latest attempt.")
+    name: StepName = Field(description="Name of the step in the pipeline.")
+    state: StepState = Field(
+        StepState.PENDING,
+        description=(
+            "State of the step. Publishing: its module has ended with exit code 0, and its products are not visible "
+            "yet. Reused: what it would make was published before."
+        ),
+    )
+    attempt: int = Field(0, ge=0, description="Number of the latest attempt; 0 if none has begun.")
+    job: ResourceName | None = Field(None, description="Job of the latest attempt; it may have been deleted since.")
     reason: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="Why it is in this state, as one word for programs."
+        None, description="Why the step failed, was skipped or is held up, as one CamelCase word."
     )
     message: Annotated[str, Field(max_length=1024)] | None = Field(
-        None, description="Why the step failed or was skipped; a failed module's last log lines."
+        None, description="The reason in detail: for a failed module the last lines of its log."
     )
-    exit_code: int | None = Field(None, description="Of the module in the latest attempt, once it has ended.")
+    exit_code: int | None = Field(
+        None, description="Exit code of the module in the latest attempt; not set if it did not end by itself."
+    )
     retries: dict[Annotated[str, Field(max_length=32)], Annotated[int, Field(ge=0)]] | None = Field(
-        None, max_length=8, description="Attempts made again, by class of failure."
+        None, max_length=8, description="Retries since the latest rerun, by class of failure."
     )
-    digest: Sha256 | None = Field(None, description="SHA-256 over the published outputs' digests.")
+    digest: Sha256 | None = Field(
+        None, description="SHA-256 over the paths and digests of the published outputs, as in the manifest."
+    )
     missing: list[ProductName] | None = Field(
-        None, max_length=64, description="Optional outputs that the module did not write."
+        None, max_length=64, description="Optional outputs that the module did not write; not set if it wrote all."
     )
-    started_at: Timestamp | None = Field(None, description="When the latest attempt's module began.")
-    finished_at: Timestamp | None = Field(None, description="When the step ended, or its latest attempt failed.")
+    started_at: Timestamp | None = Field(None, description="When the latest attempt of the step began, in UTC.")
+    finished_at: Timestamp | None = Field(
+        None, description="When the latest attempt ended, or the step was skipped or cancelled, in UTC."
+    )
 
 
 class StarProcessingStatus(ApiModel):
-    """What the operator knows of the star; written by the operator alone."""
+    """State of the star as the operator last saw it. Only the operator writes it."""
 
-    state: StarState = StarState.PENDING
-    observed_generation: int | None = Field(None, ge=0, description="The generation of the spec that this is about.")
+    state: StarState = Field(
+        StarState.PENDING,
+        description="State of the star as a whole. Rejected: the spec, or what it refers to, is invalid.",
+    )
+    observed_generation: int | None = Field(
+        None, ge=0, description="The metadata.generation that the status describes."
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=8,
-        description="Accepted and Complete, with the reasons.",
         json_schema_extra=list_map("type"),
+        description=(
+            "Accepted: whether spec and pipeline are valid. Complete: whether the star has succeeded, and if not, why."
+        ),
     )
     revision: ResourceName | None = Field(
-        None, description="ControllerRevision that holds the graph and modules this star runs with."
+        None, description="ControllerRevision that holds the pipeline and modules with which the star runs."
     )
     progress: Annotated[str, Field(max_length=16)] | None = Field(
-        None, description="Steps that are final or whose module has ended well, of all steps."
+        None, description="Steps that are final or whose module has ended well, of all steps, such as 5/7."
     )
     step: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="The steps that run; where none does, those that wait to be published, or that failed."
+        None, description="Steps that are running; if none is, those that wait to be published, or that failed."
     )
     steps: list[StepStatus] = Field(
         default_factory=list,
         max_length=64,
-        description="Every step of the pipeline, in its order.",
         json_schema_extra=ATOMIC_LIST,
+        description="State of every step of the pipeline.",
     )
     facts: dict[StepName, Facts] = Field(
         default_factory=dict,
         max_length=64,
-        description="What the steps' modules reported, by step and name.",
         json_schema_extra=ATOMIC_MAP,
+        description="Facts that published steps reported, by step and name.",
     )
     inputs: dict[ProductName, Sha256] = Field(
         default_factory=dict,
         max_length=64,
-        description="SHA-256 of the external products that were read.",
+        description="SHA-256 of the external products that were read, by name.",
         json_schema_extra=ATOMIC_MAP,
     )
-    rerun: int | None = Field(None, ge=0, description="The spec.rerun.id that was taken up last.")
-    started_at: Timestamp | None = Field(None, description="When the star's first Job was created.")
-    finished_at: Timestamp | None = Field(None, description="When the star finished.")
+    rerun: int | None = Field(
+        None, ge=0, description="The spec.rerun.id that was carried out last; not set if none was."
+    )
+    started_at: Timestamp | None = Field(
+        None, description="When the first step began, or the latest rerun was taken up, in UTC."
+    )
+    finished_at: Timestamp | None = Field(None, description="When the star reached its final state, in UTC.")
 
 
 class StarProcessing(ApiModel):
-    """One star through one pipeline."""
+    """The processing of one star by one pipeline."""
 
     api_version: Literal["plato-sas.io/v1alpha1"] = API_VERSION
     kind: Literal["StarProcessing"] = "StarProcessing"

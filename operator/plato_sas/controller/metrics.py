@@ -1,29 +1,39 @@
-"""The metrics for Prometheus. No label may have a value per star."""
+"""Metrics for Prometheus; no label has a value per star. `docs/reference/metrics.md` is generated from them."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 API_REQUESTS = Counter(
-    "plato_sas_api_requests_total", "Requests to the API server, without watches.", ["method", "code"]
+    "plato_sas_api_requests_total",
+    "Requests to the API server, by HTTP status (error: no answer). The lists and watches of kopf are not counted.",
+    ["method", "code"],
 )
-QUEUE_DEPTH = Gauge("plato_sas_queue_depth", "Resources waiting to be reconciled.", ["kind"])
+QUEUE_DEPTH = Gauge(
+    "plato_sas_queue_depth", "Resources waiting to be reconciled, by kind (StarProcessing, StarCatalogue).", ["kind"]
+)
 QUEUE_LATENCY = Histogram(
     "plato_sas_queue_latency_seconds",
-    "Time from a resource being marked dirty to its reconciliation.",
+    "How long a resource waited to be reconciled.",
     ["kind"],
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300),
 )
 RECONCILES = Histogram(
     "plato_sas_reconcile_duration_seconds",
-    "Duration of one reconciliation.",
+    "Duration of one reconciliation, by kind and outcome (ok, api_error, error).",
     ["kind", "outcome"],
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
 )
 ACTIVE_STARS = Gauge("plato_sas_active_stars", "Stars that may have Jobs now.")
 WAITING_STARS = Gauge("plato_sas_waiting_stars", "Stars waiting for a slot.")
-KNOWN_STARS = Gauge("plato_sas_starprocessings", "StarProcessing resources in the view.")
-JOBS = Gauge("plato_sas_jobs", "Jobs in the view.", ["state"])  # active, finished
-STEPS = Counter("plato_sas_steps_total", "Steps that became final.", ["module", "outcome"])
-STEP_RETRIES = Counter("plato_sas_step_retries_total", "Attempts made again.", ["module", "failure_class"])
+KNOWN_STARS = Gauge("plato_sas_starprocessings", "StarProcessing resources that the operator holds in memory.")
+JOBS = Gauge("plato_sas_jobs", "Jobs that the operator holds in memory, by state (active, finished).", ["state"])
+STEPS = Counter(
+    "plato_sas_steps_total",
+    "Steps that became final, by module and outcome (the state, such as Succeeded).",
+    ["module", "outcome"],
+)
+STEP_RETRIES = Counter(
+    "plato_sas_step_retries_total", "Retries of steps, by module and class of failure.", ["module", "failure_class"]
+)
 STEP_DURATION = Histogram(
     "plato_sas_step_duration_seconds",
     "Duration of successful steps, from the start of their container to its end.",
@@ -32,12 +42,18 @@ STEP_DURATION = Histogram(
 )
 LOOP_LAG = Histogram(
     "plato_sas_event_loop_lag_seconds",
-    "How late a timer of the event loop fires.",
+    "How late a timer of the operator's event loop fires.",
     buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 5),
 )
-LEADER = Gauge("plato_sas_leader", "1 while this process holds the Lease and may write, else 0.")
-LOGS = Counter("plato_sas_logs_total", "Log files of Jobs written to the products volume.", ["outcome"])
+LEADER = Gauge("plato_sas_leader", "1 while the operator holds its Lease and may write, else 0.")
+LOGS = Counter(
+    "plato_sas_logs_total",
+    "Log files of Jobs written to the products volume, by outcome (complete, or incomplete: a part was unreadable).",
+    ["outcome"],
+)
 LOGS_WAITING = Gauge("plato_sas_logs_waiting", "Finished Jobs whose logs are not on the products volume yet.")
-LOG_ERRORS = Counter("plato_sas_log_errors_total", "Tries to fetch or to write a log file that failed.", ["at"])
-ARCHIVED = Counter("plato_sas_archive_records_total", "Records of finished stars brought to the products volume.")
-ARCHIVE_ERRORS = Counter("plato_sas_archive_errors_total", "Tries to write such records that failed.")
+LOG_ERRORS = Counter(
+    "plato_sas_log_errors_total", "Failed tries to fetch or to write a log file, by place (fetch, write).", ["at"]
+)
+ARCHIVED = Counter("plato_sas_archive_records_total", "Records of finished stars written to the products volume.")
+ARCHIVE_ERRORS = Counter("plato_sas_archive_errors_total", "Failed tries to write records of finished stars.")

@@ -1,4 +1,4 @@
-"""Helm values and metrics that the documents name exist; every metric is documented."""
+"""Helm values, alerts and roles that the documents name exist."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -7,12 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import Counter, Gauge, Histogram
-
-from plato_sas.controller import metrics
 
 _ADMIN = "docs/guides/admin-guide.md"
-_METRICS = "docs/reference/metrics.md"
 _CHART = "charts/plato-sas"
 
 
@@ -66,29 +62,3 @@ def test_every_alert_is_mentioned_and_every_role_exists(repository: Path, docume
     )
     for role in re.findall(r"^\| `<name>-(\w+)` \|", documents[_ADMIN], re.MULTILINE):
         assert f"-{role}" in templates
-
-
-def exported() -> set[str]:
-    """The names under which Prometheus sees the metrics."""
-    found = set()
-    for metric in vars(metrics).values():
-        if isinstance(metric, Counter | Gauge | Histogram):
-            (family,) = metric.collect()
-            found.add(f"{family.name}_total" if isinstance(metric, Counter) else family.name)
-    return found
-
-
-def test_the_documented_metrics_are_those_that_exist(documents: Mapping[str, str]) -> None:
-    assert set(re.findall(r"`(plato_sas_[a-z_]+)`", documents[_METRICS])) == exported()
-
-
-def test_the_labels_of_metrics_are_documented(documents: Mapping[str, str]) -> None:
-    rows = re.findall(r"^\| (`plato_sas_[^|]+)\|([^|]*)\|", documents[_METRICS], re.MULTILINE)
-    told = {
-        name: set(re.findall(r"`(\w+)`", labels)) for names, labels in rows for name in re.findall(r"`(\w+)`", names)
-    }
-    for metric in vars(metrics).values():
-        if isinstance(metric, Counter | Gauge | Histogram):
-            (family,) = metric.collect()
-            name = f"{family.name}_total" if isinstance(metric, Counter) else family.name
-            assert set(metric._labelnames) <= told[name], name
