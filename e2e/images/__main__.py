@@ -1,6 +1,7 @@
 """Command line of the image builder."""
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -53,7 +54,8 @@ def list_images(images: dict[str, Image]) -> None:
     for name, image in images.items():
         entry = entries.get(name)
         state = "base" if image.base else entry.archive if entry else "not built"
-        print(f"{image.reference:45} {image.dockerfile.relative_to(REPOSITORY)!s:40} {state}")
+        dockerfile = os.path.relpath(image.dockerfile, REPOSITORY)
+        print(f"{image.reference:45} {dockerfile:40} {state}")
 
 
 def list_archives(names: list[str]) -> None:

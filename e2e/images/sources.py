@@ -1,6 +1,7 @@
-"""The images the repository holds, found by their Dockerfiles."""
+"""The images of the repository, and of folders with modules elsewhere, found by their Dockerfiles."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -11,6 +12,8 @@ from e2e.layout import REPOSITORY
 VERSION = "0.1.0"
 PREFIX = "localhost/plato-sas/"
 DEBIAN = "debian:bookworm-slim"
+ELSEWHERE = "PLATO_SAS_MODULES"
+"""Environment variable: folders with further modules, as in PATH. They share this checkout's bases and caches."""
 
 # Changing it rebuilds everything: raise it when the way images are built changes what is in them.
 _BUILD_FORMAT = "1"
@@ -44,12 +47,18 @@ class Image:
 
 
 def find(repository: Path = REPOSITORY) -> dict[str, Image]:
-    """All images by name, each after those it is built on. Raises `ValueError` on an unknown base."""
+    """All images by name, each after those it is built on. Raises `ValueError` on an unknown base, a name used twice."""
     modules = repository / "modules"
     found = [_image(path, modules, base=True) for path in modules.glob("base/*/Dockerfile")]
     found += [_image(path, modules, base=False) for path in modules.glob("*/Dockerfile")]
     found += [_image(path, repository, base=False) for path in repository.glob("operator/images/*/Dockerfile")]
-    images = {image.name: image for image in found}
+    for folder in _elsewhere():
+        found += [_image(path, folder, base=False) for path in folder.glob("*/Dockerfile")]
+    images: dict[str, Image] = {}
+    for image in found:
+        if image.name in images:
+            raise ValueError(f"{image.dockerfile}: {images[image.name].dockerfile} is an image of this name already")
+        images[image.name] = image
     graph = {name: images[name].own_bases() for name in sorted(images)}
     for name, bases in graph.items():
         if unknown := [base for base in bases if base not in images]:
@@ -88,6 +97,14 @@ def fingerprints(images: dict[str, Image], debian: str) -> dict[str, str]:
                 _add_file(digest, str(path.relative_to(image.context)), path)
         result[name] = digest.hexdigest()
     return result
+
+
+def _elsewhere() -> list[Path]:
+    folders = [Path(one).expanduser().resolve() for one in os.environ.get(ELSEWHERE, "").split(os.pathsep) if one]
+    for folder in folders:
+        if next(folder.glob("*/Dockerfile"), None) is None:
+            raise ValueError(f"{ELSEWHERE}: {folder} has no folder with a Dockerfile")
+    return folders
 
 
 def _image(dockerfile: Path, context: Path, *, base: bool) -> Image:

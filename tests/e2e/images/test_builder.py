@@ -14,7 +14,7 @@ import pytest
 
 from e2e.images import index
 from e2e.images.builder import Builder
-from e2e.images.sources import PREFIX, VERSION, Image, find, fingerprints, with_bases
+from e2e.images.sources import ELSEWHERE, PREFIX, VERSION, Image, find, fingerprints, with_bases
 from e2e.layout import REPOSITORY
 from e2e.processes.command import CommandFailed, run_logged
 
@@ -180,6 +180,34 @@ def test_unknown_names_are_refused(repository: Path) -> None:
         find(repository)
     (repository / "modules/two/Dockerfile").write_text(f"FROM {PREFIX}python:9\n")
     with pytest.raises(ValueError, match=f"have version {VERSION}"):
+        find(repository)
+
+
+@pytest.fixture
+def partner(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of modules outside of the checkout."""
+    folder = repository.parent / "partner"
+    (folder / "theirs").mkdir(parents=True)
+    (folder / "theirs" / "Dockerfile").write_text(f"FROM {PREFIX}python:{VERSION}\nCOPY theirs/run.py /x\n")
+    (folder / "theirs" / "run.py").write_text("print()")
+    monkeypatch.setenv(ELSEWHERE, str(folder))
+    return folder
+
+
+def test_a_partners_modules_are_built_on_the_same_bases(repository: Path, partner: Path) -> None:
+    engine = NotingEngine()
+    build(repository, engine)
+    entries = build(repository, engine, ["theirs"])
+    assert engine.built == ["theirs"]
+    assert entries["theirs"].reference == f"{PREFIX}theirs:{VERSION}"
+
+
+def test_a_partners_folder_must_have_modules_with_names_of_their_own(repository: Path, partner: Path) -> None:
+    (partner / "theirs").rename(partner / "two")
+    with pytest.raises(ValueError, match="two/Dockerfile is an image of this name already"):
+        find(repository)
+    (partner / "two" / "Dockerfile").unlink()
+    with pytest.raises(ValueError, match=f"{ELSEWHERE}: .*partner has no folder with a Dockerfile"):
         find(repository)
 
 
