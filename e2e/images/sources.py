@@ -47,7 +47,7 @@ class Image:
 
 
 def find(repository: Path = REPOSITORY) -> dict[str, Image]:
-    """All images by name, each after those it is built on. Raises `ValueError` on an unknown base, a name used twice."""
+    """All images by name, each after those it is built on. Raises `ValueError` on unknown bases, doubled names."""
     modules = repository / "modules"
     found = [_image(path, modules, base=True) for path in modules.glob("base/*/Dockerfile")]
     found += [_image(path, modules, base=False) for path in modules.glob("*/Dockerfile")]
