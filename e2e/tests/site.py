@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from e2e.cluster.storage import NAMESPACE
 from e2e.demo import inputs
 from e2e.install.modules import pinned
-from e2e.kubernetes import apply, get, kubectl
+from e2e.kubernetes import apply, kubectl
 from e2e.layout import LOCAL, VOLUMES
 from e2e.processes.locking import exclusive
+from e2e.reading import reader
 from plato_sas.api import Document
 
 T = TypeVar("T")
@@ -87,8 +88,7 @@ class Site:
         kubectl("patch", "sp", name, "--type=merge", "-p", json.dumps({"spec": spec}), namespace=self.namespace)
 
     def star(self, name: str) -> Document:
-        found: Document = get("sp", name, namespace=self.namespace)
-        return found
+        return reader().one("starprocessings", name, self.namespace)
 
     def finished(self, name: str, seconds: float = 180) -> Document:
         """The star's status once it is finished."""
@@ -109,8 +109,7 @@ class Site:
         return until(look, f"star {name}: step {step} {state}", seconds)
 
     def jobs(self, star: str) -> list[Document]:
-        found: list[Document] = get("jobs", f"--selector=plato-sas.io/star={star}", namespace=self.namespace)
-        return found
+        return reader().items("jobs", self.namespace, f"plato-sas.io/star={star}")
 
     def describe(self, name: str) -> str:
         return kubectl("describe", "sp", name, namespace=self.namespace)

@@ -10,6 +10,7 @@ from astropy.table import Table
 
 from e2e.kubernetes import get, kubectl
 from e2e.processes.command import CommandFailed
+from e2e.reading import reader
 from e2e.tests.site import Site, condition, until
 from plato_sas.api import Document
 
@@ -45,7 +46,7 @@ class Catalogues:
         kubectl("patch", "scat", name, "--type=merge", "-p", body, namespace=self._site.namespace)
 
     def status(self, name: str) -> Document:
-        found: Document = get("scat", name, namespace=self._site.namespace).get("status", {})
+        found: Document = reader().one("starcatalogues", name, self._site.namespace).get("status", {})
         return found
 
     def until(self, name: str, seconds: float = 120, **fields: Any) -> Document:

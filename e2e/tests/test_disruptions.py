@@ -7,6 +7,7 @@ import pytest
 
 from e2e.install.modules import pinned
 from e2e.kubernetes import apply, get, kubectl
+from e2e.reading import reader
 from e2e.tests.site import Site, steps, until
 from plato_sas.api import Document, amount
 
@@ -87,7 +88,7 @@ def _running_pod(site: Site, star: str) -> Document:
     site.in_state(star, "one", "Running")
 
     def look() -> Document | None:
-        for pod in get("pods", f"--selector=plato-sas.io/star={star}", namespace=site.namespace):
+        for pod in reader().items("pods", site.namespace, f"plato-sas.io/star={star}"):
             for container in pod["status"].get("initContainerStatuses", []):
                 if container["name"] == "step-one" and "running" in container["state"]:
                     return dict(pod)
