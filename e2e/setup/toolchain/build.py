@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -178,8 +179,10 @@ def ensure(tools: Sequence[Tool]) -> list[str]:
             wanted = [tool for tool in tools if stale(tool) and not _another_gives(tool)]
             if wanted:
                 go = find_go()
-                for tool in wanted:
-                    build(tool, go)
+                # Linking the large one is work for one core: the others are compiled beside it.
+                with ThreadPoolExecutor(2) as pool:
+                    for built in [pool.submit(build, tool, go) for tool in wanted]:
+                        built.result()
     except LockTimeout as error:
         raise ToolchainError(str(error)) from None
     return [tool.name for tool in wanted]
