@@ -153,5 +153,5 @@ def exclusive_build(folder: Path, report: Callable[[str], None]) -> Iterator[Non
             lock, timeout=_LOCK_TIMEOUT, waiting="waiting for another build to end", report=report, inheritable=True
         ):
             yield
-    except LockTimeout:
-        raise CommandFailed(f"{lock}: held by another build for an hour") from None
+    except LockTimeout as error:
+        raise CommandFailed(str(error)) from None
