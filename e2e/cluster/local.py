@@ -34,6 +34,8 @@ from e2e.setup.prerequisites import SEARCH_PATH
 _READY_TIMEOUT = 90
 _HUNG_TIMEOUT = 10
 _STATEFUL = ("etcd", "containerd")
+_SERVER = "kube-apiserver"
+_TAKE_OVER = "Stop it there (make down), or take its place: python -m e2e.cluster up --replace"
 
 
 def _settings() -> Settings:
@@ -178,9 +180,7 @@ class LocalCluster:
 
     def _down(self, purge: bool) -> None:
         if (note := self._other()) is not None:
-            print(
-                f"The cluster on this machine is another checkout's ({note.state}); it is left alone.", file=sys.stderr
-            )
+            print(f"{self._held(note)}; it is left alone", file=sys.stderr)
         else:
             self._clean(self.settings)
         if purge:
@@ -208,10 +208,10 @@ class LocalCluster:
     def status(self) -> ClusterStatus:
         """What runs, and whether it is healthy."""
         if (note := self._other()) is not None:
-            return ClusterStatus(self.name, "", node=f"this machine's cluster is another checkout's ({note.state})")
+            return ClusterStatus(self.name, "", node=f"{self._held(note)}. {_TAKE_OVER}")
         with ThreadPoolExecutor() as pool:
             lines = list(pool.map(self._status_of, self._components.values()))
-        apiserver = next(line for line in lines if line.name == "kube-apiserver")
+        apiserver = next(line for line in lines if line.name == _SERVER)
         containerd = next(line for line in lines if line.name == "containerd")
         return ClusterStatus(
             provider=self.name,
@@ -242,7 +242,13 @@ class LocalCluster:
 
     def _require_own(self) -> None:
         if (note := self._other()) is not None:
-            raise ClusterError(f"this machine's cluster is another checkout's: {note.state}")
+            raise ClusterError(f"{self._held(note)}. {_TAKE_OVER}")
+
+    def _held(self, note: machine.MachineNote) -> str:
+        """Which checkout has the machine, and the process to look for."""
+        record = self._table.running(_SERVER)
+        process = f"{_SERVER} is pid {record.pid}" if record else f"{_SERVER} does not run"
+        return f"this machine can hold one local cluster, and checkout {note.checkout} has it ({note.state}; {process})"
 
     def _check_machine(self) -> None:
         self._require_root()
@@ -259,10 +265,7 @@ class LocalCluster:
         other = Settings(note.address, state=note.state, kubeconfig=note.state.parent / "kubeconfig")
         in_use = note.current and note.state.exists() and LocalCluster(other, self._run).status().up
         if in_use and not replace:
-            raise ClusterError(
-                f"this machine can hold one local cluster, and that of {note.state} is up. "
-                f"Stop it there (python -m e2e.cluster down), or take its place with: up --replace"
-            )
+            raise ClusterError(f"{self._held(note)}. {_TAKE_OVER}")
         with phase(f"removing the cluster of {note.state}"):
             self._clean(other)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from e2e.cluster import sysctls
 from e2e.cluster.commands import Runner
 from e2e.cluster.settings import Settings
+from e2e.layout import LOCAL
 from e2e.processes.record import boot_id
 
 _ADDRESS_LABEL = "lo:plato-sas"
@@ -22,6 +23,11 @@ class MachineNote:
     address: str
     boot: str
     sysctls: dict[str, str]
+
+    @property
+    def checkout(self) -> Path:
+        """The checkout that made it; the cluster's own folder if that is outside of one."""
+        return next((folder.parent for folder in self.state.parents if folder.name == LOCAL.name), self.state)
 
     @property
     def current(self) -> bool:
