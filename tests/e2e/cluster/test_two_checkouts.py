@@ -44,7 +44,7 @@ def server(first: Path, tmp_path: Path) -> Iterator[ProcessRecord]:
 def second(
     first: Path, tmp_path: Path, runner: ScriptedRunner, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LocalCluster]:
-    """The second checkout's view of the machine. It cleans nothing: the cgroups would be those of a cluster that runs."""
+    """The second checkout's view of the machine. It must clean nothing: the running cluster has the same cgroups."""
     cleaned: list[Settings] = []
     monkeypatch.setattr(LocalCluster, "_clean", lambda _, settings: cleaned.append(settings))
     settings = Settings("192.0.2.1", state=tmp_path / "second" / ".local" / "cluster", runtime=tmp_path / "run")
