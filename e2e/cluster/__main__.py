@@ -34,6 +34,9 @@ def _down(cluster: Provider, options: argparse.Namespace) -> int:
 
 def _status(cluster: Provider, _: argparse.Namespace) -> int:
     status = cluster.status()
+    if not status.components:
+        print(f"{status.provider}: {status.node}")
+        return 0
     print(table(status))
     return 0 if status.up else 1
 
@@ -119,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         ".local/bin, image archives, the logs, and the volumes in .local/volumes, which hold the products.",
     )
     down.add_argument("--purge", action="store_true", help="also delete the volumes (.local/volumes) and the logs")
-    command("status", _status, "show the components, the nodes and their images; exit with 1 if the cluster is not up")
+    command("status", _status, "show the components, the nodes and their images; exit with 1 if they are not well")
     load = command("load", _load, "bring images to every node; one that is there with the same digest is left as it is")
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE", help="an OCI archive")
     command("kubeconfig", _kubeconfig, "print the path of the kubeconfig")

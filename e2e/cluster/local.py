@@ -209,6 +209,8 @@ class LocalCluster:
         """What runs, and whether it is healthy."""
         if (note := self._other()) is not None:
             return ClusterStatus(self.name, "", node=f"{self._held(note)}. {_TAKE_OVER}")
+        if not self._is_set_up():
+            return ClusterStatus(self.name, "", node="no cluster is set up here: python -m e2e.cluster up")
         with ThreadPoolExecutor() as pool:
             lines = list(pool.map(self._status_of, self._components.values()))
         apiserver = next(line for line in lines if line.name == _SERVER)
@@ -220,6 +222,10 @@ class LocalCluster:
             node=node_ready(self.settings) if not apiserver.health else "unknown: the API server does not answer",
             images=sorted(on_node(self.settings, self._run)) if not containerd.health else [],
         )
+
+    def _is_set_up(self) -> bool:
+        """Whether a cluster was made and not taken away since, or anything of one runs."""
+        return self._made.exists() or any(self._table.running(name) for name in self._components)
 
     def _status_of(self, component: Component) -> ComponentStatus:
         record = self._table.running(component.name)

@@ -22,7 +22,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """What runs."""
+    """What runs. Without components there is no cluster of this checkout, and `node` says so."""
 
     provider: str
     server: str
