@@ -91,7 +91,7 @@ def open_arena() -> Arena:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", crds)
     kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
     apply(_rights(), namespace=NAMESPACE)
-    apply(workload.catalogue(), namespace=NAMESPACE)
+    apply(workload.modules_and_pipelines(), namespace=NAMESPACE)
     token = kubectl("create", "token", _ACCOUNT, f"--duration={_TOKEN_HOURS}h", namespace=NAMESPACE).strip()
     upstream = endpoint()
     return Arena(platform, upstream, Api(upstream, NAMESPACE), token, pinned(_IMAGES[0]), products)

@@ -38,7 +38,7 @@ def main() -> int:
 
 def demo(namespace: str) -> int:
     """Install, run, show; the exit code is 0 if every star has succeeded."""
-    with phase("operator, catalogue and pipelines"):
+    with phase("operator, modules and pipelines"):
         install(namespace)
     inputs.prepare(namespace)
     airflow = AirflowService()

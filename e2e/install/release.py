@@ -2,7 +2,7 @@
 
 import json
 
-from e2e.install.modules import catalogue, digest, pipelines
+from e2e.install.modules import digest, pipelines, science_modules
 from e2e.kubernetes import apply, kubectl, run
 from e2e.layout import REPOSITORY
 from e2e.processes.command import CommandFailed
@@ -30,7 +30,7 @@ def install(namespace: str, *, values: tuple[str, ...] = ()) -> None:
     except CommandFailed as error:
         log = kubectl("logs", "--tail=20", "--selector=app.kubernetes.io/name=plato-sas", namespace=namespace)
         raise CommandFailed(f"{error}\nThe operator's last lines:\n{log}") from None
-    apply([*catalogue(), *pipelines()], namespace=namespace)
+    apply([*science_modules(), *pipelines()], namespace=namespace)
 
 
 def _clear_interrupted(namespace: str) -> None:

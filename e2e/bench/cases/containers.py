@@ -5,7 +5,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.bench.measure.options import Options
 from e2e.bench.measure.site import BenchError
 from e2e.bench.report.result import Result
@@ -53,7 +53,7 @@ def result(seconds: dict[int, float], containers: int) -> Result:
 
 def measure(containers: int, parallel: int) -> float:
     """Seconds from the first container's creation to the last one's removal. Raises BenchError."""
-    image = pinned(catalogue.IMAGE)
+    image = pinned(pipelines.IMAGE)
     ctr = LocalCluster().settings.ctr()
 
     def one(number: int) -> None:

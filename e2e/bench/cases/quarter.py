@@ -17,8 +17,7 @@ from e2e.airflow.api import AirflowApi, AirflowApiError, timestamp
 from e2e.airflow.postgres import Server, postgres
 from e2e.airflow.service import QUARTER_DAG, AirflowService, AirflowServiceError
 from e2e.airflow.settings import Home
-from e2e.bench.measure import cpu
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import cpu, pipelines
 from e2e.bench.measure.api import STARS as STARS_PATH
 from e2e.bench.measure.api import connect
 from e2e.bench.measure.database import Database, grown
@@ -68,7 +67,7 @@ def run(options: Options) -> Result:
             _airflow(server.url, folder) as service,
             service.api() as api,
         ):
-            site.apply(catalogue.chain(_PIPELINE, options.steps))
+            site.apply(pipelines.chain(_PIPELINE, options.steps))
             batch = _QUICK_BATCH if options.quick else _BATCH
             quarter = Quarter(api, service, server, site, folder, batch)
             planned = quarter.planned(_QUICK_PLANNED if options.quick else PLANNED)

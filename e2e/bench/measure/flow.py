@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.bench.measure.api import JOBS, STARS, Api, ApiFailed, cancel
 from e2e.bench.measure.site import BenchError
 from plato_sas.api import Document
@@ -36,7 +36,7 @@ def stars(namespace: str, pipeline: str, **spec: Any) -> Kind:
     return Kind(
         "stars",
         STARS.format(namespace=namespace),
-        lambda name: catalogue.star(name, pipeline, **spec),
+        lambda name: pipelines.star(name, pipeline, **spec),
         lambda star: str(star.get("status", {}).get("state", "")),
     )
 
