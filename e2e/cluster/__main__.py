@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     down = command(
         "down",
         _down,
-        "stop the cluster and take away all of its state",
+        "stop the cluster and remove all of its state",
         "Its objects, the images on its nodes, mounts, network and processes go. What stays: the programs in "
         ".local/bin, image archives, the logs, and the volumes in .local/volumes, which hold the products.",
     )
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run the command again, it goes on from what is there", file=sys.stderr)
+        print("interrupted; run the command again to continue", file=sys.stderr)
         return 130
     return code
 

@@ -125,7 +125,7 @@ class LocalCluster:
 
     @staticmethod
     def _end_unrecorded(component: Component) -> None:
-        """End what a run started that was killed before it wrote that down."""
+        """End processes of a run that was killed before it could record them."""
         for stray in find(component.command):
             end(stray, grace_seconds=component.grace_seconds)
 
@@ -137,7 +137,7 @@ class LocalCluster:
                 try:
                     probe.bind((address, port))
                 except OSError as error:
-                    if error.errno == errno.EADDRNOTAVAIL:  # the node's address is not given out yet
+                    if error.errno == errno.EADDRNOTAVAIL:  # the node's address is not assigned yet
                         continue
                     raise ClusterError(
                         f"{component.name} needs {address}:{port}: {error.strerror}. Another process has it, perhaps "
@@ -173,7 +173,7 @@ class LocalCluster:
             ensure_storage(self)
 
     def down(self, *, purge: bool = False) -> None:
-        """Stop everything and take away the state; the logs stay. With `purge` the logs and the volumes go too."""
+        """Stop everything and remove the state; the logs stay. With `purge` the logs and the volumes go too."""
         self._require_root()
         with exclusive_change(names.LOCK):
             self._down(purge)
@@ -224,7 +224,7 @@ class LocalCluster:
         )
 
     def _is_set_up(self) -> bool:
-        """Whether a cluster was made and not taken away since, or anything of one runs."""
+        """Whether a cluster was made and not removed since, or any component of one runs."""
         return self._made.exists() or any(self._table.running(name) for name in self._components)
 
     def _status_of(self, component: Component) -> ComponentStatus:
@@ -264,7 +264,7 @@ class LocalCluster:
             raise ClusterError(f"missing: {', '.join(missing)}; run make cluster")
 
     def _make_way(self, replace: bool) -> None:
-        """Take away what another checkout left behind. Raises ClusterError if its cluster is in use."""
+        """Remove what another checkout left behind. Raises ClusterError if its cluster is in use."""
         note = self._other()
         if note is None:
             return
@@ -312,7 +312,7 @@ class LocalCluster:
             for component in self._components.values():
                 self._check_ports(component)
             self._clean(self.settings)
-            # The kernel takes the links of pods that were just ended away in its own time.
+            # The kernel removes the links of pods that have just ended a little later.
             wait_until(
                 lambda: names.conflict(names.occupied_networks(self._run)), what="the cluster's networks", timeout=20
             )

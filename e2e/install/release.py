@@ -1,4 +1,4 @@
-"""The Helm release and what goes around it."""
+"""The Helm release, with the CRDs before it and the modules and pipelines after it."""
 
 import json
 
@@ -34,7 +34,7 @@ def install(namespace: str, *, values: tuple[str, ...] = ()) -> None:
 
 
 def _clear_interrupted(namespace: str) -> None:
-    """Remove a release whose installation was cut off: Helm would refuse every further one."""
+    """Remove a release whose installation was interrupted: Helm would refuse any further one."""
     releases = json.loads(run("helm", "list", "--all", "--namespace", namespace, "--output", "json"))
     if any(one["name"] == RELEASE and one["status"].startswith("pending-") for one in releases):
         uninstall(namespace)

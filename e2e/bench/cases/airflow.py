@@ -88,7 +88,7 @@ def _airflow(site: Site, stars: int) -> Iterator[AirflowService]:
     before = dict(os.environ)
     os.environ.update(settings)
     try:
-        service.down()  # what a killed run has left has another run's settings
+        service.down()  # a killed run leaves other settings
         service.up()
         yield service
     finally:

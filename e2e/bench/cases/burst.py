@@ -74,12 +74,12 @@ async def _measure(site: Site, stars: int) -> Result:
         try:
             with phase(f"{stars} stars at once") as running:
 
-                def tell(flow: Flow) -> None:
+                def show(flow: Flow) -> None:
                     running.detail = f"{len(flow.created)} created, {len(flow.finished)} finished"
 
                 enough = math.ceil(_ENOUGH * stars)
                 kind = stars_of(site.namespace, _PIPELINE)
-                flow = Flow(api, kind, stars, resident=stars, enough=enough, on_change=tell)
+                flow = Flow(api, kind, stars, resident=stars, enough=enough, on_change=show)
                 began = time.monotonic()
                 await flow.run()
                 seconds = time.monotonic() - began

@@ -27,7 +27,7 @@ def run(options: Options) -> Result:
 
 
 def fastest(containers: int = CONTAINERS) -> dict[int, float]:
-    """Seconds for all containers, by how many run at a time: nobody can say that the yardstick was held short.
+    """Seconds for all containers, by the number that run at a time, so that the yardstick is a fair one.
 
     Raises BenchError.
     """

@@ -1,7 +1,7 @@
 """From a StarProcessing's creation to its first module's first instruction, on an idle cluster, and where it goes.
 
-The module itself tells when it began, with the machine's clock. The way there is taken from the watches' events as
-they arrive here, which adds some milliseconds to each.
+The module itself reports when it began, by the machine's clock. The stages before that are timed by the watches'
+events as they arrive here, which adds some milliseconds to each.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _FINISHED = ("Succeeded", "Failed", "Cancelled", "Rejected")
 
 @dataclass
 class Marks:
-    """When what was first seen of one star, seconds since the epoch."""
+    """When each stage of one star was first seen, in seconds since the epoch."""
 
     at: dict[str, float] = field(default_factory=dict[str, float])
     done: asyncio.Event = field(default_factory=asyncio.Event)

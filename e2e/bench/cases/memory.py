@@ -1,6 +1,6 @@
 """The operator with many live StarProcessings: its memory, and how soon a new one has caught up.
 
-A few stars really run, on simulated nodes; the others are made of them: StarProcessings with the status of one that
+A few stars really run, on simulated nodes; the others are copies of them: StarProcessings with the status of one that
 has finished, written while no operator runs. To the operator they are the same, and it takes minutes instead of hours.
 """
 
@@ -115,7 +115,7 @@ async def _copy(api: Api, site: Site, count: int) -> None:
 
 
 async def _caught_up(api: Api, site: Site, stars: int) -> None:
-    """Until the operator has looked at every star and has nothing left to do. Raises BenchError."""
+    """Wait until the operator has looked at every star and has nothing left to do. Raises BenchError."""
 
     async def lacking() -> str:
         path = await asyncio.to_thread(site.operator_proxy, 9090, "/metrics")

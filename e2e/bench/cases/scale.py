@@ -39,7 +39,7 @@ class Measured:
 
 
 def run(options: Options) -> Result:
-    """Raises BenchError and what goes wrong with the platform."""
+    """Raises BenchError, and the platform's own errors."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     window = min(options.window, stars)
     values = (

@@ -83,7 +83,7 @@ class Flow:
     _last: float = 0.0
 
     async def run(self) -> None:
-        """Until enough have finished. Raises BenchError where one did not succeed, or where nothing goes on."""
+        """Wait until enough have finished. Raises BenchError if one does not succeed, or if nothing happens."""
         listed, version = await self.api.list(self.kind.path)
         if listed:
             raise BenchError(f"{self.kind.path} has {len(listed)} objects already")
@@ -101,7 +101,7 @@ class Flow:
             raise BenchError(f"not all {self.kind.plural} succeeded: {self.states}")
 
     async def _wait(self) -> None:
-        """Until something has changed."""
+        """Wait until something has changed."""
         self._moved.clear()
         patience = self._last + _STALL_SECONDS - time.monotonic()
         try:

@@ -130,7 +130,7 @@ def apply_jobs(jobs: Sequence[Document], namespace: str) -> None:
 
 
 def wait_complete(selector: str, namespace: str) -> None:
-    """Until every Job of the selector is complete. Raises CommandFailed."""
+    """Wait until every Job of the selector is complete. Raises CommandFailed."""
     kubectl(
         *("wait", "--for=condition=Complete", "job", f"--selector={selector}", f"--timeout={_WAIT_SECONDS}s"),
         namespace=namespace,
