@@ -1,7 +1,7 @@
 """A quarter through Airflow: what it costs to have stars created and watched by `plato_sas_quarter`.
 
 Airflow has a PostgreSQL, as it would at a site; the pods run on simulated nodes, so that the modules take no
-time. No StarCatalogue is made: its Job would have to read real products.
+time. No StarCatalogue is made: its Job would have to do real work.
 """
 
 import asyncio
