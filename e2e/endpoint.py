@@ -13,7 +13,7 @@ from e2e.layout import KUBECONFIG
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the API server is and how its clients know it and are known."""
+    """Where the API server is, and how it and its clients authenticate each other."""
 
     server: str
     authority: ssl.SSLContext

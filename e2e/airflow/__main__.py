@@ -27,6 +27,9 @@ def _down(_options: argparse.Namespace) -> int:
 
 def _status(_options: argparse.Namespace) -> int:
     service = AirflowService()
+    if service.home.port() is None:
+        print("Airflow is not set up here: python -m e2e.airflow up")
+        return 0
     for name, line in service.status().items():
         print(f"{name:<14} {line}")
     return 0 if service.running() else 1
@@ -76,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     command("up", _up, "Start Airflow and wait until it is healthy; nothing happens if it is.")
     command("down", _down, "Stop every process of Airflow, of tests and benchmarks, too; databases and logs stay.")
-    command("status", _status, "Show the components; the exit code is 0 if all of them run.")
+    command("status", _status, "Show the components; the exit code is 1 if one of them does not run.")
     trigger = command("trigger", _trigger, "Start a run of a DAG.")
     trigger.add_argument("dag", help="such as plato_sas_star")
     trigger.add_argument(

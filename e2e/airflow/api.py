@@ -11,7 +11,7 @@ import httpx
 
 _FINAL = ("success", "failed")
 _POLL_SECONDS = 1.0
-_PAGE = 100  # the most that Airflow gives
+_PAGE = 100  # Airflow's maximum
 Json = dict[str, Any]
 
 
@@ -38,7 +38,7 @@ class RunResult:
 
 
 class AirflowApi:
-    """A session of one user. The token is fetched at the first request, and again when it has run out."""
+    """A session of one user. The token is fetched at the first request, and again after it expires."""
 
     def __init__(self, url: str, user: str, password: str, timeout_seconds: float = 60.0) -> None:
         self.url = url
@@ -61,8 +61,8 @@ class AirflowApi:
     def warm_up(self, timeout_seconds: float) -> None:
         """Make the API server build the routes that tasks use.
 
-        It does so at their first request, and answers nobody meanwhile: for seconds, or half a minute where the
-        processor is busy, which is longer than a task waits.
+        It builds them at the first such request and answers nothing else meanwhile: for seconds, or for half a minute
+        on a busy machine, which is longer than a task waits.
         """
         try:
             self._client.get("/execution/health", timeout=timeout_seconds).raise_for_status()
@@ -70,7 +70,7 @@ class AirflowApi:
             raise AirflowApiError(f"GET {self.url}/execution/health: {error or type(error).__name__}") from error
 
     def dag(self, dag_id: str) -> Json | None:
-        """What Airflow knows of a DAG, or None before it was parsed."""
+        """The DAG as Airflow knows it; None before it has been parsed."""
         answer = self._send("GET", f"/api/v2/dags/{dag_id}")
         return None if answer.status_code == 404 else self._content(answer)
 
@@ -102,7 +102,7 @@ class AirflowApi:
         self._json("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
 
     def set_pool(self, name: str, slots: int) -> None:
-        """Give a pool so many slots; it is made if it is not there."""
+        """Set the number of a pool's slots; creates the pool if it does not exist."""
         body = {"slots": slots, "include_deferred": False}
         if self._send("GET", f"/api/v2/pools/{name}").status_code == 404:
             self._json("POST", "/api/v2/pools", {"name": name, **body})
@@ -123,7 +123,7 @@ class AirflowApi:
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> list[str]:
         """The lines of a task's log: the message of each entry, and of the exception that it carries.
 
-        None before the try has begun.
+        Empty before the try has begun.
         """
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         answer = self._send("GET", path, headers={"Accept": "application/json"}, params={"full_content": "true"})
@@ -147,7 +147,7 @@ class AirflowApi:
         timeout_seconds: float,
         on_progress: Callable[[dict[str, str]], None] = lambda _tasks: None,
     ) -> RunResult:
-        """Wait until a run has ended. `on_progress` is given the tasks' states at every look.
+        """Wait until a run has ended. `on_progress` is called with the tasks' states at every poll.
 
         Raises AirflowApiError when the run has not ended after `timeout_seconds`.
         """
@@ -214,7 +214,7 @@ def _instance(task: Json) -> str:
 
 
 def timestamp(text: str | None) -> float:
-    """Seconds since the epoch of a time as the API writes it; 0 for none."""
+    """A time of the API as seconds since the epoch; 0 if there is none."""
     if not text:
         return 0.0
     moment = datetime.fromisoformat(text)

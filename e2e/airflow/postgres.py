@@ -1,7 +1,6 @@
-"""PostgreSQL for one Airflow: a server from Debian's package on the loopback address, and nothing left of it.
+"""PostgreSQL for one Airflow: a server from Debian's package on the loopback address, removed without a trace.
 
-PostgreSQL refuses to run as root, so that its files cannot be in the checkout, which another user need not be able to
-enter.
+PostgreSQL refuses to run as root. Its files are outside the checkout, which its user may not be able to enter.
 """
 
 import os
@@ -30,12 +29,12 @@ _READY_SECONDS = 60
 _INITIAL_SECONDS = 120
 _GRACE_SECONDS = 20.0
 _POLL_SECONDS = 0.1
-_CONNECTIONS = 200  # Airflow's components hold some ten each
+_CONNECTIONS = 200  # each of Airflow's components holds about ten
 
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL that runs. `url`: of an empty database, in libpq's form, with the password."""
+    """A running PostgreSQL. `url`: libpq's address of an empty database, with the password."""
 
     url: str = field(repr=False)
     pid: int
@@ -43,7 +42,7 @@ class Server:
 
 @contextmanager
 def postgres(log: Path) -> Iterator[Server]:
-    """A server while it is needed. Raises ProcessError."""
+    """A server for the length of the `with` block. Raises ProcessError."""
     programs = postgres_programs()
     if not programs:
         raise ProcessError("no PostgreSQL on this machine: apt-get install postgresql")
@@ -85,7 +84,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 def _sweep() -> None:
-    """Take away what a killed program has left; its server has ended with it."""
+    """Remove the files that a killed program left; its server ended with it."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
             # The first line is the server's process id.
@@ -131,7 +130,7 @@ def _other_user() -> dict[str, Any]:
     try:
         return {"user": _USER, "group": pwd.getpwnam(_USER).pw_gid, "extra_groups": []}
     except KeyError:
-        raise ProcessError(f"this machine has no user {_USER}, as whom root could run PostgreSQL") from None
+        raise ProcessError(f"root cannot run PostgreSQL, and this machine has no user {_USER} to run it as") from None
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

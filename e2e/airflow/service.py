@@ -39,7 +39,7 @@ class AirflowServiceError(Exception):
 
 @dataclass(frozen=True)
 class AirflowService:
-    """One Airflow on this machine. `dag_id`: the DAG that has to be there before it counts as up."""
+    """One Airflow on this machine. `dag_id`: the DAG that must be parsed before Airflow counts as up."""
 
     home: Home = field(default_factory=Home)
     dag_id: str = QUARTER_DAG
@@ -64,9 +64,9 @@ class AirflowService:
         return AirflowApi(self.url, USER, self.home.password())
 
     def up(self) -> None:
-        """Have Airflow running and healthy, its DAG parsed. Only what is missing is started.
+        """Make sure that Airflow runs, is healthy and has parsed its DAG; starts only what is missing.
 
-        Raises AirflowServiceError with the end of the log that tells why it did not come up, AirflowApiError when the
+        Raises AirflowServiceError with the end of the log that shows why it did not come up, AirflowApiError when the
         API server fails, and ProcessError when a process can be neither started nor stopped.
         """
         with self._exclusive():
@@ -123,7 +123,7 @@ class AirflowService:
         return all(daemon.running() for daemon in self.daemons)
 
     def status(self) -> dict[str, str]:
-        """Component to what can be said of it."""
+        """Each component's state in words."""
         lines = {}
         for daemon in self.daemons:
             pids, recorded = daemon.members(), daemon.recorded()
@@ -148,7 +148,7 @@ class AirflowService:
             raise AirflowServiceError(str(error)) from None
 
     def _current(self) -> bool:
-        """The API server runs, and a start would write the same settings now and load the same code."""
+        """Whether the API server runs with the settings and the code that a start would use now."""
         home, port = self.home, self.home.port()
         return (
             any(daemon.name == "api-server" and daemon.running() for daemon in self.daemons)
@@ -159,10 +159,10 @@ class AirflowService:
         )
 
     def _lacking(self, fresh: Container[str] = (), since: float = 0.0) -> list[str]:
-        """What is not yet there.
+        """What is still missing.
 
-        Of the components in `fresh` only signs of life after `since` (seconds since the epoch) count: the database
-        remembers those of the processes before them.
+        Of the components in `fresh`, only signs of life after `since` (seconds since the epoch) count: the database
+        still has those of their predecessors.
         """
         with self.api() as api:
             try:

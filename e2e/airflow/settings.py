@@ -31,7 +31,7 @@ class Home:
 
     `folder`: AIRFLOW_HOME. `dags`: the DAGs' folder. `kubeconfig`: what the connection `plato_sas_kubernetes` reads.
     `server`: address of a PostgreSQL with the database; a SQLite file in `folder` if empty. `options`: settings of
-    `airflow.cfg` by section, laid over those of the test platform.
+    `airflow.cfg` by section, which override those of the test platform.
     """
 
     folder: Path = HOME
@@ -110,7 +110,7 @@ class Home:
         parser.read_dict(self.options)
         text = io.StringIO()
         parser.write(text)
-        # Airflow takes a per cent sign as the beginning of an interpolation.
+        # Airflow reads a per cent sign as the start of an interpolation.
         return text.getvalue().replace("%", "%%")
 
     def write(self, port: int) -> None:

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"no benchmark is named {unknown[0]!r}; there are {', '.join(BENCHMARKS)} and report")
-    # Whoever ends a benchmark politely gets what it has made cleaned up.
+    # SIGTERM ends a benchmark as Ctrl-C does: what it has made is cleaned up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(names, options.Options(**chosen))

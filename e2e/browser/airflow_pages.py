@@ -33,7 +33,7 @@ class AirflowPages:
     url: str
 
     def log_in(self, user: str, password: str, page: str) -> None:
-        """Ask for a page, be sent to the log-in form, fill it in, and be back at the page."""
+        """Log in: request a page, fill in the form that Airflow redirects to, and return to the page."""
         self.driver.get(f"{self.url}{page}")
         self._clickable(By.NAME, "username").send_keys(user)
         self._clickable(By.NAME, "password").send_keys(password)
@@ -41,7 +41,7 @@ class AirflowPages:
         self._until(lambda: urlsplit(self.driver.current_url).path == page, f"after the log-in: {page}")
 
     def open_form(self, field: str) -> None:
-        """Open the DAG's trigger form, from the DAG's page; it is there once it has `field`."""
+        """Open the DAG's trigger form from the DAG's page, and wait until it shows `field`."""
         self._click(By.CSS_SELECTOR, "[data-testid='trigger-dag-button']")
         self._visible(By.NAME, f"element_{field}")
 
@@ -76,7 +76,7 @@ class AirflowPages:
     def json(self, name: str) -> Any:
         """What a JSON editor holds; None if that is no JSON."""
         editor = f"#element_{name} .view-lines"
-        # It is drawn later than the form.
+        # The editor is drawn after the form.
         lines = self._until(lambda: self.driver.find_element(By.CSS_SELECTOR, editor).text, f"{name}: its text")
         try:
             return json.loads(lines.replace("\xa0", " "))  # it shows no-break spaces
@@ -88,7 +88,7 @@ class AirflowPages:
         self._click(By.CSS_SELECTOR, f"#element_{name} .view-lines")
         self._press(Keys.CONTROL, "a")
         ActionChains(self.driver).send_keys(json.dumps(value)).perform()
-        # The editor closes brackets and quotes by itself; what is left of that stands behind the cursor.
+        # The editor adds closing brackets and quotes by itself; the surplus ones stand behind the cursor.
         self._press(Keys.CONTROL, Keys.SHIFT, Keys.END)
         self._press(Keys.DELETE)
         self._until(lambda: self.json(name) == value, f"{name}: {value}")
@@ -98,9 +98,9 @@ class AirflowPages:
         self._click(By.CSS_SELECTOR, "[data-testid='trigger-dag-submit']")
 
     def refusal(self) -> str:
-        """What the form says after it was refused."""
+        """What the form says after Airflow refused it."""
         alert = self._visible(By.CSS_SELECTOR, _REFUSAL)
-        # A message lies over the form's button as well: for some seconds, or for as long as the pointer is on it.
+        # The message also covers the form's button, for some seconds or as long as the pointer is on it.
         self._visible(By.CSS_SELECTOR, _MESSAGES)
         ActionChains(self.driver).move_to_element(alert).perform()
         self._until(lambda: not self.driver.find_elements(By.CSS_SELECTOR, _MESSAGES), "the message goes away")
@@ -133,7 +133,7 @@ class AirflowPages:
         self._until(lambda: urlsplit(self.driver.current_url).path.endswith("/details"), "the tab Details")
 
     def picture(self, file: Path, part: str = "body", height: int | None = None) -> None:
-        """Save a picture of what is shown, or of a part of it (a CSS selector), in a window of so many pixels."""
+        """Save a screenshot of the page, or of the part that a CSS selector names, at this window size in pixels."""
         file.parent.mkdir(parents=True, exist_ok=True)
         size = self.driver.get_window_size()
         self.driver.set_window_size(size["width"], height or size["height"])
@@ -150,7 +150,7 @@ class AirflowPages:
         return self._until(look, f"links {', '.join(names)}")
 
     def follow(self, link: str) -> str:
-        """Click on a link that opens a page of its own, go there; returns its text."""
+        """Click on a link that opens a new window, and switch to it; returns the page's text."""
         known = set(self.driver.window_handles)
         self._click(By.LINK_TEXT, link)
         (window,) = self._until(lambda: set(self.driver.window_handles) - known, f"a page behind {link}")
@@ -192,9 +192,9 @@ class AirflowPages:
     def _wait(
         self, what: str, condition: Callable[[WebDriver], T | Literal[False] | None], seconds: float = _PAGE_SECONDS
     ) -> T:
-        """What `condition` returns as soon as it is something. Raises AssertionError after so many seconds."""
+        """The first true result of `condition`. Raises AssertionError after `seconds`."""
         try:
-            # The pages are drawn anew all the time; what is gone is looked for again.
+            # The pages are redrawn all the time: an element that has gone is looked up again.
             wait = WebDriverWait(self.driver, seconds, ignored_exceptions=(StaleElementReferenceException,))
             found: T = wait.until(lambda driver: condition(driver) or False)
             return found

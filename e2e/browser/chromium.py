@@ -1,4 +1,4 @@
-"""Debian's Chromium and its driver, with no window and no network of their own."""
+"""Debian's Chromium and its driver: headless, and without connections of their own."""
 
 import shutil
 import tempfile
@@ -38,7 +38,7 @@ class BrowserError(Exception):
 
 @contextmanager
 def chromium(width: int = 1280, height: int = 900) -> Iterator[WebDriver]:
-    """A browser with an empty profile, which is gone afterwards. Raises BrowserError if it does not start."""
+    """A browser with an empty profile, which is deleted afterwards. Raises BrowserError if it does not start."""
     with tempfile.TemporaryDirectory(prefix="plato-sas-chromium-") as profile:
         driver = _start(Path(profile), width, height)
         try:
@@ -54,7 +54,7 @@ def _start(profile: Path, width: int, height: int) -> WebDriver:
     for option in (*_OPTIONS, f"--window-size={width},{height}", f"--user-data-dir={profile}"):
         options.add_argument(option)
     try:
-        # With the driver named, Selenium looks for none, and downloads none.
+        # Given the driver, Selenium neither searches for one nor downloads it.
         return Chrome(options=options, service=Service(_program("chromedriver")))
     except WebDriverException as error:
         raise BrowserError(f"Chromium does not start: {error.msg}") from error
@@ -69,7 +69,7 @@ def _program(name: str) -> str:
 
 @contextmanager
 def kept_on_failure(driver: WebDriver, folder: Path) -> Iterator[None]:
-    """Where the body fails, keep the page that is shown then: `failure.png`, `failure.txt`; the error names them."""
+    """If the body fails, save the page as it is then: `failure.png`, `failure.txt`; the error names them."""
     for name in ("failure.png", "failure.txt"):
         (folder / name).unlink(missing_ok=True)
     try:

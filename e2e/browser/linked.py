@@ -11,8 +11,8 @@ from e2e.airflow.settings import Home
 class LinkedHome(Home):
     """Settings of the demo's Airflow and the addresses of the tasks' links (`[plato_sas]` in its configuration).
 
-    Bringing an AirflowService of this home up restarts an Airflow that runs with other settings; one of the plain
-    `Home` puts those back.
+    An AirflowService of this home restarts an Airflow that runs with other settings; one of the plain `Home` restores
+    those.
     """
 
     products_url: str = ""

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows = []
             for row in run(arena, chosen, short=options.short):
                 rows.append(row)
-                _tell(row)
+                _show(row)
         finally:
             with phase("removing the namespace"):
                 close_arena()
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; everything that was changed has been taken back", file=sys.stderr)
+        print("interrupted; all changes have been undone", file=sys.stderr)
         return 130
     print(f"\n{text(rows)}")
     if not options.short and not options.keep_document:
@@ -72,7 +72,7 @@ def _write_document() -> None:
     print(f"\nwritten to {name}")
 
 
-def _tell(row: Row) -> None:
+def _show(row: Row) -> None:
     print(f"  {row.fault}: injected {row.injected} times: {row.outcome}", flush=True)
     for violation in row.violations[:20]:
         print(f"    {violation.rule.value}: {violation.where}: {violation.what}", flush=True)

@@ -1,4 +1,4 @@
-"""The suite's own view of the API server: the administrator's, straight, and it may be away."""
+"""The suite's own view of the API server: as the administrator, past the proxies; it may be unreachable."""
 
 import json
 import urllib.error
@@ -18,7 +18,7 @@ _NODES = "/api/v1/nodes"
 
 
 class ApiAway(Exception):
-    """The API server did not answer, or not well."""
+    """The API server did not answer, or answered with an error."""
 
 
 class Api:
@@ -27,7 +27,7 @@ class Api:
     def __init__(self, upstream: Endpoint, namespace: str) -> None:
         self._server = upstream.server
         self._namespace = namespace
-        # This machine's own address: no proxy of the user's environment has a part in reaching it.
+        # This machine's own address: a proxy in the user's environment must not be used.
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=upstream.administrator)
         )

@@ -1,4 +1,4 @@
-"""A namespace of the suite's own: volumes, the operator's rights, modules and pipelines. Nothing of it stays."""
+"""A namespace of the suite's own: volumes, the operator's rights, modules and pipelines; removed at the end."""
 
 import json
 import os
@@ -57,7 +57,7 @@ class Arena:
         return self.platform if isinstance(self.platform, LocalCluster) else None
 
     def fill_volume(self) -> None:
-        """Leave not one free block on the products volume."""
+        """Fill the products volume to its last block."""
         with (self.products / _BALLAST).open("ab") as ballast:
             for piece in (16 << 20, 1 << 20, 4096):
                 with suppress(OSError):
@@ -69,13 +69,13 @@ class Arena:
         _run("mount", "-o", "remount,ro", str(self.products))
 
     def restore_volume(self) -> None:
-        """The products volume writable and roomy again. Raises CommandFailed."""
+        """Make the products volume writable and free its space again. Raises CommandFailed."""
         _run("mount", "-o", "remount,rw", str(self.products))
         (self.products / _BALLAST).unlink(missing_ok=True)
 
 
 def open_arena() -> Arena:
-    """Make it, over whatever an interrupted run has left. Raises ArenaError."""
+    """Set it up, after removing what an interrupted run left. Raises ArenaError."""
     platform = connect()
     status = platform.status()
     if not status.up:
@@ -91,14 +91,14 @@ def open_arena() -> Arena:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", crds)
     kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
     apply(_rights(), namespace=NAMESPACE)
-    apply(workload.catalogue(), namespace=NAMESPACE)
+    apply(workload.modules_and_pipelines(), namespace=NAMESPACE)
     token = kubectl("create", "token", _ACCOUNT, f"--duration={_TOKEN_HOURS}h", namespace=NAMESPACE).strip()
     upstream = endpoint()
     return Arena(platform, upstream, Api(upstream, NAMESPACE), token, pinned(_IMAGES[0]), products)
 
 
 def close_arena() -> None:
-    """Take everything away that `open_arena` makes; what is not there is fine. Raises CommandFailed."""
+    """Remove everything that `open_arena` makes, as far as it exists. Raises CommandFailed."""
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=150s", timeout=160)
     volumes = [f"persistentvolume/{NAMESPACE}-{claim}" for claim in ("sas-inputs", "sas-products")]
     kubectl("delete", *volumes, "--ignore-not-found", "--timeout=30s")
@@ -114,7 +114,7 @@ def close_arena() -> None:
 
 
 def _rights() -> list[dict[str, Any]]:
-    """The operator's account with the very role that the chart gives it."""
+    """The operator's account, with its role from the chart."""
     chart = str(REPOSITORY / "charts" / "plato-sas")
     shown = [f"--show-only={template}" for template in _TEMPLATES]
     server = json.loads(kubectl("version", "--output=json"))["serverVersion"]["gitVersion"]
@@ -159,7 +159,7 @@ def clear_stars() -> None:
 
 
 def unmount_forgotten() -> None:
-    """Take away what the kubelet forgets: subpath mounts of pods that were deleted by force while it was down.
+    """Unmount what the kubelet forgets: subpath mounts of pods that were deleted by force while it was down.
 
     As long as one holds a folder that was removed, the volume cannot be made read-only. Raises CommandFailed.
     """
@@ -181,9 +181,9 @@ def describe_stars() -> str:
     lines = []
     for item in items:
         status = item.get("status", {})
-        told = ", ".join(
+        listed = ", ".join(
             f"{step['name']} {step['state']}/{step.get('attempt', 0)} {step.get('reason', '')}".strip()
             for step in status.get("steps", [])
         )
-        lines.append(f"{item['metadata']['name']}: {status.get('state')}: {told}")
+        lines.append(f"{item['metadata']['name']}: {status.get('state')}: {listed}")
     return "\n".join(lines)

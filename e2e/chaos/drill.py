@@ -64,7 +64,7 @@ class Drill:
         self._tree = TreeWatch(arena.products / CAMPAIGN)
 
     def __enter__(self) -> Self:
-        # In the order of making; taken back in the other order, each step even if one before it fails.
+        # In the order of making; undone in reverse order, each even if one before it fails.
         self._stack.callback(clear_products, self.arena.products)
         self._stack.callback(unmount_forgotten)
         self._stack.callback(clear_stars)
@@ -83,7 +83,7 @@ class Drill:
         self._stack.close()
 
     def undo(self, function: Callable[[], object]) -> None:
-        """Call it at the end, whatever happens; the last one first."""
+        """Call it at the end in any case; the last one first."""
         self._stack.callback(function)
 
     # --- what faults use ---
@@ -136,14 +136,14 @@ class Drill:
         kubectl("patch", "starprocessing", star.name, "--type=merge", "-p", body, namespace=NAMESPACE)
 
     def replace_truth(self, star: Star, changed: Star) -> None:
-        """What must become of a star, now that something was done to it."""
+        """Expect another end of a star, because of what was done to it."""
         self.stars[self.stars.index(star)] = changed
 
     def count(self, row: str | None = None, times: int = 1) -> None:
         self.injected[row or self.name] += times
 
     def until(self, look: Callable[[], T | None], what: str, seconds: float | None = None) -> T:
-        """What `look` returns once it is true; the API server may be away meanwhile. Raises OutOfTime."""
+        """What `look` returns once it is true; the API server may be unreachable meanwhile. Raises OutOfTime."""
         deadline = min(self._deadline, time.monotonic() + seconds) if seconds else self._deadline
         said = ""
         while True:

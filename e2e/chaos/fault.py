@@ -8,12 +8,12 @@ from e2e.chaos.drill import Drill
 
 @dataclass(frozen=True)
 class Fault:
-    """One drill. `rows`: each row of the table that it gives, with what is done."""
+    """One drill. `rows`: the rows of the table that it fills, each with what is done."""
 
     name: str
     rows: Mapping[str, str]
     inject: Callable[[Drill], None]
-    """Creates the stars and does the harm; who calls it waits for the stars' ends and judges."""
+    """Creates the stars and does the harm; the caller waits for the stars to end, and judges."""
     limit_seconds: float
     components: bool = False
     """Whether it needs the local cluster, whose components are processes of this machine."""

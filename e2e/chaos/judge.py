@@ -33,7 +33,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Truth:
-    """How a star must end. `steps`: each one's state; `Succeeded` means published, be it by reuse."""
+    """How a star must end. `steps`: each one's state; `Succeeded` means published, possibly by reuse."""
 
     star: str
     state: str
@@ -122,7 +122,7 @@ class Observation:
 
 
 def judge(truths: tuple[Truth, ...], seen: Observation) -> tuple[Violation, ...]:
-    """Every rule that was broken; none is what one wants."""
+    """Every violation; empty if all rules hold."""
     found = [violation for rule in (_states, _publications, _folders) for violation in rule(truths, seen)]
     found += [violation for look in (_jobs, _pods, _survivors, _operator) for violation in look(seen)]
     return tuple(dict.fromkeys(found))
@@ -189,9 +189,11 @@ def _folders(truths: tuple[Truth, ...], seen: Observation) -> Iterator[Violation
         for step in sorted(published - there):
             yield Violation(Rule.WHOLE, f"{truth.star}/{step}", "is not in the product tree")
         for step in sorted(published & there):
-            told, stored = digests.get((truth.star, step)), folders[truth.star, step].digest
-            if told != stored and truth.state != DELETED:
-                yield Violation(Rule.WHOLE, f"{truth.star}/{step}", f"the status has digest {told}, the tree {stored}")
+            reported, stored = digests.get((truth.star, step)), folders[truth.star, step].digest
+            if reported != stored and truth.state != DELETED:
+                yield Violation(
+                    Rule.WHOLE, f"{truth.star}/{step}", f"the status has digest {reported}, the tree {stored}"
+                )
 
 
 def _jobs(seen: Observation) -> Iterator[Violation]:

@@ -21,7 +21,7 @@ _READY_SECONDS = 60
 _STOP_SECONDS = 15
 _PAUSE_SECONDS = 0.2
 _TAIL = 15
-# The user of the modules' pods, as in the chart: what it makes on the volume must be of use to them. The project's own
+# The user of the modules' pods, as in the chart: its files on the volume must be usable by them. The project's own
 # files may be readable for their owner only.
 _AS_MODULES = (
     *(f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"),
@@ -95,11 +95,11 @@ class OperatorProcess:
                 process.send_signal(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It does nothing until `thaw`, and does not know that time went by."""
+        """Stop the process until `thaw`; it does not notice the time in between."""
         self._signal(signal.SIGSTOP)
 
     def forgive(self) -> None:
-        """That the present process may end by itself: it has lost its Lease."""
+        """Allow the present process to end by itself: it has lost its Lease."""
         with self._lock:
             if self._process is not None:
                 self._struck.add(self._process.pid)

@@ -1,4 +1,4 @@
-"""A reverse proxy in front of the API server that breaks what it is told to break.
+"""A reverse proxy in front of the API server that breaks requests and watches on demand.
 
 It speaks plain HTTP on loopback to one operator, and passes its token on. Each request is shown to the injectors in
 turn; the first that names a fate decides. Watch streams are copied as they come, and can be cut, ended or held.
@@ -82,7 +82,7 @@ class FaultProxy:
         )
         application = web.Application(client_max_size=16 << 20)
         application.router.add_route("*", "/{path:.*}", self._handle)
-        # A client that is gone takes its watches along.
+        # A client's watches end with its connection.
         self._runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -117,7 +117,7 @@ class FaultProxy:
         return len(streams)
 
     def hold(self) -> int:
-        """Let no event of a watch through until `clear`; the connections stay open. Gives their number."""
+        """Let no event of a watch through until `clear`; the connections stay open. Returns their number."""
         self._flowing.clear()
         return len(self._streams)
 
@@ -188,7 +188,7 @@ class FaultProxy:
 
 
 def _is_watch(received: web.Request) -> bool:
-    """Clients write true as they like, and the API server takes them all."""
+    """The API server accepts every spelling of `true` that clients use."""
     return received.query.get("watch", "").lower() in ("true", "1")
 
 

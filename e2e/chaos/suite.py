@@ -48,7 +48,7 @@ def _run(arena: Arena, fault: Fault, short: bool) -> list[Row]:
             observed = drill.until(drill.observe, "an answer of the API server", _OBSERVE_SECONDS)
             if error:
                 error += f"\n{describe_stars()}\n" + "\n".join(one.tail() for one in drill.operators)
-    except Exception:  # the suite goes on with the next fault, and tells
+    except Exception:  # reported; the suite goes on with the next fault
         error = f"{error}\n{traceback.format_exc()}".strip()
     return list(_rows(fault, drill, observed, error, time.monotonic() - started))
 
@@ -69,7 +69,7 @@ def _rows(fault: Fault, drill: Drill, observed: Observation, error: str, seconds
 
 
 def row_of(star: Star, fault: Fault) -> str:
-    """The row that a star belongs to. Raises KeyError for one that belongs to none: nobody would see what it tells."""
+    """The row that a star belongs to. Raises KeyError if there is none: its violations would go unseen."""
     row = star.fault or fault.name
     if row not in fault.rows:
         raise KeyError(f"star {star.name}: fault {fault.name} has no row {row!r}")

@@ -76,7 +76,7 @@ class TreeWatch:
         self.stop()
 
     def stop(self) -> None:
-        """Look once more, then no longer."""
+        """Look a last time, then stop."""
         if not self._done.is_set():
             self._done.set()
             self._thread.join()

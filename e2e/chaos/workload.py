@@ -100,7 +100,7 @@ def published_steps(star: Star) -> frozenset[str]:
     return frozenset(step for step, state in star.truth.steps.items() if state in PUBLISHED)
 
 
-def catalogue() -> list[Document]:
+def modules_and_pipelines() -> list[Document]:
     """The modules and the pipelines of the suite."""
     modules = [
         _module("chaos-source", [], ["IDP_A"], facts=[{"name": "go", "type": "boolean"}]),

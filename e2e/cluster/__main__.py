@@ -34,6 +34,9 @@ def _down(cluster: Provider, options: argparse.Namespace) -> int:
 
 def _status(cluster: Provider, _: argparse.Namespace) -> int:
     status = cluster.status()
+    if not status.components:
+        print(f"{status.provider}: {status.node}")
+        return 0
     print(table(status))
     return 0 if status.up else 1
 
@@ -114,12 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     down = command(
         "down",
         _down,
-        "stop the cluster and take away all of its state",
+        "stop the cluster and remove all of its state",
         "Its objects, the images on its nodes, mounts, network and processes go. What stays: the programs in "
         ".local/bin, image archives, the logs, and the volumes in .local/volumes, which hold the products.",
     )
     down.add_argument("--purge", action="store_true", help="also delete the volumes (.local/volumes) and the logs")
-    command("status", _status, "show the components, the nodes and their images; exit with 1 if the cluster is not up")
+    command("status", _status, "show the components, the nodes and their images; exit with 1 if they are not well")
     load = command("load", _load, "bring images to every node; one that is there with the same digest is left as it is")
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE", help="an OCI archive")
     command("kubeconfig", _kubeconfig, "print the path of the kubeconfig")
@@ -142,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; run the command again, it goes on from what is there", file=sys.stderr)
+        print("interrupted; run the command again to continue", file=sys.stderr)
         return 130
     return code
 

@@ -36,7 +36,7 @@ class ArchivedImage:
 
     @property
     def pinned(self) -> str:
-        """The name that means this very content, as a catalogue should use it."""
+        """The name that means this very content, as a ScienceModule should use it."""
         return f"{self.reference.rpartition(':')[0]}@{self.digest}"
 
 

@@ -94,7 +94,7 @@ def _apiserver(settings: Settings) -> Component:
         f"--service-cluster-ip-range={names.SERVICE_NETWORK}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
-        # As on other clusters: whether a privileged pod may run is for Pod Security admission to say.
+        # As on other clusters: Pod Security admission decides whether a privileged pod may run.
         "--allow-privileged=true",
     )
     listens = ((settings.address, ports.apiserver),)

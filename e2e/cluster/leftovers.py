@@ -1,7 +1,7 @@
-"""Taking away what pods, the kubelet and kube-proxy leave on the machine, after an orderly stop or a crash alike.
+"""Removes what pods, the kubelet and kube-proxy leave on the machine, after an orderly stop or a crash.
 
-Everything is known by the platform's own names: its cgroup, its folders, its network, its containerd socket. The
-chains of Kubernetes have fixed names; they are removed as this machine can have but one node (the ports say so).
+Everything is recognised by the platform's own names: its cgroup, its folders, its network, its containerd socket. The
+chains of Kubernetes have fixed names; they are removed because the ports allow only one node on this machine.
 """
 
 import os
@@ -108,7 +108,7 @@ def unmount(folders: Iterable[Path], runner: Runner) -> None:
     """Unmount everything under the folders. Raises ClusterError if something stays."""
     folders = list(folders)
     if points := mounts_under(folders):
-        # Lazily: a process of the user's that stands in one of them must not keep the cluster from ending.
+        # Lazily: a user's process whose working folder is in one of them must not keep the cluster from ending.
         runner(["umount", "--lazy", "--no-canonicalize", "--", *points], timeout=120)
     if left := mounts_under(folders):
         raise ClusterError(f"still mounted: {', '.join(left[:5])}")

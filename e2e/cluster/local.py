@@ -34,6 +34,8 @@ from e2e.setup.prerequisites import SEARCH_PATH
 _READY_TIMEOUT = 90
 _HUNG_TIMEOUT = 10
 _STATEFUL = ("etcd", "containerd")
+_SERVER = "kube-apiserver"
+_TAKE_OVER = "Stop it there (make down), or take its place: python -m e2e.cluster up --replace"
 
 
 def _settings() -> Settings:
@@ -123,7 +125,7 @@ class LocalCluster:
 
     @staticmethod
     def _end_unrecorded(component: Component) -> None:
-        """End what a run started that was killed before it wrote that down."""
+        """End processes of a run that was killed before it could record them."""
         for stray in find(component.command):
             end(stray, grace_seconds=component.grace_seconds)
 
@@ -135,7 +137,7 @@ class LocalCluster:
                 try:
                     probe.bind((address, port))
                 except OSError as error:
-                    if error.errno == errno.EADDRNOTAVAIL:  # the node's address is not given out yet
+                    if error.errno == errno.EADDRNOTAVAIL:  # the node's address is not assigned yet
                         continue
                     raise ClusterError(
                         f"{component.name} needs {address}:{port}: {error.strerror}. Another process has it, perhaps "
@@ -171,16 +173,14 @@ class LocalCluster:
             ensure_storage(self)
 
     def down(self, *, purge: bool = False) -> None:
-        """Stop everything and take away the state; the logs stay. With `purge` the logs and the volumes go too."""
+        """Stop everything and remove the state; the logs stay. With `purge` the logs and the volumes go too."""
         self._require_root()
         with exclusive_change(names.LOCK):
             self._down(purge)
 
     def _down(self, purge: bool) -> None:
         if (note := self._other()) is not None:
-            print(
-                f"The cluster on this machine is another checkout's ({note.state}); it is left alone.", file=sys.stderr
-            )
+            print(f"{self._held(note)}; it is left alone", file=sys.stderr)
         else:
             self._clean(self.settings)
         if purge:
@@ -208,10 +208,12 @@ class LocalCluster:
     def status(self) -> ClusterStatus:
         """What runs, and whether it is healthy."""
         if (note := self._other()) is not None:
-            return ClusterStatus(self.name, "", node=f"this machine's cluster is another checkout's ({note.state})")
+            return ClusterStatus(self.name, "", node=f"{self._held(note)}. {_TAKE_OVER}")
+        if not self._is_set_up():
+            return ClusterStatus(self.name, "", node="no cluster is set up here: python -m e2e.cluster up")
         with ThreadPoolExecutor() as pool:
             lines = list(pool.map(self._status_of, self._components.values()))
-        apiserver = next(line for line in lines if line.name == "kube-apiserver")
+        apiserver = next(line for line in lines if line.name == _SERVER)
         containerd = next(line for line in lines if line.name == "containerd")
         return ClusterStatus(
             provider=self.name,
@@ -220,6 +222,10 @@ class LocalCluster:
             node=node_ready(self.settings) if not apiserver.health else "unknown: the API server does not answer",
             images=sorted(on_node(self.settings, self._run)) if not containerd.health else [],
         )
+
+    def _is_set_up(self) -> bool:
+        """Whether a cluster was made and not removed since, or any component of one runs."""
+        return self._made.exists() or any(self._table.running(name) for name in self._components)
 
     def _status_of(self, component: Component) -> ComponentStatus:
         record = self._table.running(component.name)
@@ -242,7 +248,13 @@ class LocalCluster:
 
     def _require_own(self) -> None:
         if (note := self._other()) is not None:
-            raise ClusterError(f"this machine's cluster is another checkout's: {note.state}")
+            raise ClusterError(f"{self._held(note)}. {_TAKE_OVER}")
+
+    def _held(self, note: machine.MachineNote) -> str:
+        """Which checkout has the machine, and the process to look for."""
+        record = self._table.running(_SERVER)
+        process = f"{_SERVER} is pid {record.pid}" if record else f"{_SERVER} does not run"
+        return f"this machine can hold one local cluster, and checkout {note.checkout} has it ({note.state}; {process})"
 
     def _check_machine(self) -> None:
         self._require_root()
@@ -252,17 +264,14 @@ class LocalCluster:
             raise ClusterError(f"missing: {', '.join(missing)}; run make cluster")
 
     def _make_way(self, replace: bool) -> None:
-        """Take away what another checkout left behind. Raises ClusterError if its cluster is in use."""
+        """Remove what another checkout left behind. Raises ClusterError if its cluster is in use."""
         note = self._other()
         if note is None:
             return
         other = Settings(note.address, state=note.state, kubeconfig=note.state.parent / "kubeconfig")
         in_use = note.current and note.state.exists() and LocalCluster(other, self._run).status().up
         if in_use and not replace:
-            raise ClusterError(
-                f"this machine can hold one local cluster, and that of {note.state} is up. "
-                f"Stop it there (python -m e2e.cluster down), or take its place with: up --replace"
-            )
+            raise ClusterError(f"{self._held(note)}. {_TAKE_OVER}")
         with phase(f"removing the cluster of {note.state}"):
             self._clean(other)
 
@@ -303,7 +312,7 @@ class LocalCluster:
             for component in self._components.values():
                 self._check_ports(component)
             self._clean(self.settings)
-            # The kernel takes the links of pods that were just ended away in its own time.
+            # The kernel removes the links of pods that have just ended a little later.
             wait_until(
                 lambda: names.conflict(names.occupied_networks(self._run)), what="the cluster's networks", timeout=20
             )

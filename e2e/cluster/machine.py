@@ -1,4 +1,4 @@
-"""What a local cluster changes on the machine outside its own folders, noted first and taken back at its end."""
+"""What a local cluster changes on the machine outside its own folders, noted beforehand and undone at its end."""
 
 import json
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from e2e.cluster import sysctls
 from e2e.cluster.commands import Runner
 from e2e.cluster.settings import Settings
+from e2e.layout import LOCAL
 from e2e.processes.record import boot_id
 
 _ADDRESS_LABEL = "lo:plato-sas"
@@ -16,12 +17,17 @@ _SYSCTLS = ("net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet", *sysctls.
 
 @dataclass(frozen=True)
 class MachineNote:
-    """What was noted when a cluster was made."""
+    """The settings noted when a cluster was made."""
 
     state: Path
     address: str
     boot: str
     sysctls: dict[str, str]
+
+    @property
+    def checkout(self) -> Path:
+        """The checkout that made it; the cluster's own folder if that is outside of one."""
+        return next((folder.parent for folder in self.state.parents if folder.name == LOCAL.name), self.state)
 
     @property
     def current(self) -> bool:
@@ -60,14 +66,14 @@ def prepare(settings: Settings, runner: Runner) -> None:
 
 
 def node_addresses(runner: Runner) -> list[str]:
-    """The addresses that a cluster of this platform gave the loopback interface; its label says so."""
+    """The addresses that a cluster of this platform added to the loopback interface, known by their label."""
     found = json.loads(runner(["ip", "-json", "-4", "address", "show", "dev", "lo"]) or "[]")
     entries = [entry for interface in found for entry in interface.get("addr_info", [])]
     return [entry["local"] for entry in entries if entry.get("label") == _ADDRESS_LABEL]
 
 
 def restore(runtime: Path, runner: Runner) -> None:
-    """Take the address away, and set back what was noted and is different now."""
+    """Remove the address, and restore the noted settings that have changed."""
     for address in node_addresses(runner):
         runner(["ip", "address", "delete", f"{address}/32", "dev", "lo"])
     note = read_note(runtime)

@@ -119,7 +119,7 @@ class Identity:
 
 
 def identities(*, node: str, address: str, service_address: str) -> list[Identity]:
-    """Whom the cluster knows. User and group names are Kubernetes' own (RBAC and node authorisation bind to them)."""
+    """Who the cluster knows. Users and groups are Kubernetes' own (RBAC and node authorisation bind to them)."""
     domain = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
     local = ("localhost", "127.0.0.1")
     return [

@@ -1,4 +1,4 @@
-"""Looking whether components answer."""
+"""Checks whether components answer."""
 
 import json
 import ssl
@@ -12,7 +12,7 @@ from e2e.cluster.commands import run
 from e2e.cluster.errors import ClusterError
 from e2e.cluster.settings import NODE, Settings
 
-# The cluster's addresses are this machine's own: a proxy in the user's environment has no part in reaching them.
+# The cluster's addresses are this machine's own: a proxy in the user's environment must not be used.
 _NO_PROXY = urllib.request.ProxyHandler({})
 
 

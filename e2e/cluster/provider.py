@@ -22,7 +22,7 @@ class ComponentStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """What runs."""
+    """What runs. Without components there is no cluster of this checkout, and `node` says so."""
 
     provider: str
     server: str
@@ -46,7 +46,7 @@ class Provider(Protocol):
         ...
 
     def down(self, *, purge: bool = False) -> None:
-        """Stop it and take away its state; with `purge` also the volumes, which hold the products."""
+        """Stop it and remove its state; with `purge` also the volumes, which hold the products."""
         ...
 
     def status(self) -> ClusterStatus: ...

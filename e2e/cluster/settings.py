@@ -90,7 +90,7 @@ def free_address(occupied: Iterable[ipaddress.IPv4Network], candidates: Sequence
 
 
 def occupied_networks(runner: Runner) -> list[ipaddress.IPv4Network]:
-    """The networks, hosts and gateways in this machine's routes, save the loopback's and the default route."""
+    """The networks, hosts and gateways in this machine's routes, except the loopback's and the default route."""
     networks: list[ipaddress.IPv4Network] = []
     for route in json.loads(runner(["ip", "-json", "-4", "route", "show", "table", "main"]) or "[]"):
         networks += [ipaddress.IPv4Network(route["gateway"])] if "gateway" in route else []

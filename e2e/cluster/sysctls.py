@@ -42,7 +42,7 @@ def originals(
 
 
 def restore(noted: dict[str, str], runtime: Path, runtimes: Path = _RUNTIMES, root: Path = _SETTINGS) -> None:
-    """Set back what is different now, save what another cluster still needs and will set back itself."""
+    """Restore what is different now, except what another cluster still needs and will restore itself."""
     held = {name for settings in _noted_by_others(runtime, runtimes) for name in settings}
     for name, value in noted.items():
         if name not in held and current(name, root) != value:

@@ -17,7 +17,7 @@ _TAIL_BYTES = 16384
 def wait_until(
     condition: Callable[[], str], *, what: str, timeout: float, give_up: Callable[[], str] = lambda: ""
 ) -> None:
-    """Return as soon as `condition` says nothing.
+    """Return as soon as `condition` returns an empty string.
 
     Raises ClusterError with what it said last after `timeout` seconds, or at once when `give_up` says why.
     """

@@ -38,7 +38,7 @@ def main() -> int:
 
 def demo(namespace: str) -> int:
     """Install, run, show; the exit code is 0 if every star has succeeded."""
-    with phase("operator, catalogue and pipelines"):
+    with phase("operator, modules and pipelines"):
         install(namespace)
     inputs.prepare(namespace)
     airflow = AirflowService()
@@ -66,7 +66,7 @@ def _request(namespace: str) -> dict[str, Any]:
 
 
 def _start_over(namespace: str) -> None:
-    """Remove the stars and catalogues of an earlier demo, so that this one runs; what they made is replaced."""
+    """Remove the stars and catalogues of an earlier demo, so that this one runs; their results are replaced."""
     kubectl("delete", "starcatalogues", "-l", f"plato-sas.io/campaign={CAMPAIGN}", "--wait", namespace=namespace)
     known = processings(namespace, CAMPAIGN)
     old = [star["metadata"]["name"] for star in known if star["spec"]["star"] in inputs.STARS]

@@ -39,7 +39,7 @@ SOURCES = (
 
 
 def prepare(namespace: str) -> None:
-    """Have every demo star's inputs on the volume. Raises CommandFailed with the log of a Job that failed."""
+    """Make sure that every demo star's inputs are on the volume. Raises CommandFailed with a failed Job's log."""
     missing = [source for source in SOURCES if not _is_there(source)]
     if not missing:
         return
@@ -58,14 +58,14 @@ def _marker(source: Source) -> Path:
 
 
 def _is_there(source: Source) -> bool:
-    """Whether the image as built now has written its stars already."""
+    """Whether the image in its present build has already written its stars."""
     marker = _marker(source)
     written = all((VOLUMES / "inputs" / star / "DP1_LC_MERGED.h5").is_file() for star in source.stars)
     return written and marker.is_file() and marker.read_text() == digest(source.image) != ""
 
 
 def _await(name: str, namespace: str) -> None:
-    """Complete or Failed, whichever comes first: a failure is not waited out."""
+    """Wait for Complete or Failed, whichever comes first. Raises CommandFailed unless it is Complete."""
     deadline = time.monotonic() + _TIMEOUT_SECONDS + 60
     while time.monotonic() < deadline:
         conditions = get("job", name, namespace=namespace).get("status", {}).get("conditions", [])

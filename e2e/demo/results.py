@@ -1,4 +1,4 @@
-"""Measured beside published values, read from the product tree."""
+"""Measured values, read from the product tree, beside published ones."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -148,10 +148,10 @@ def exclusive_build(folder: Path, report: Callable[[str], None]) -> Iterator[Non
     """Hold the lock file of `folder`, so that two builds do not meet. Raises `CommandFailed` after an hour."""
     lock = folder / "lock"
     try:
-        # Inheritable: should a build be killed, the programs that it started hold the lock to their end.
+        # Inheritable: if a build is killed, the programs that it started hold the lock until they end.
         with exclusive(
             lock, timeout=_LOCK_TIMEOUT, waiting="waiting for another build to end", report=report, inheritable=True
         ):
             yield
-    except LockTimeout:
-        raise CommandFailed(f"{lock}: held by another build for an hour") from None
+    except LockTimeout as error:
+        raise CommandFailed(str(error)) from None

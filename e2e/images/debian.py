@@ -43,7 +43,7 @@ def host_sources(folder: Path = Path("/etc/apt")) -> list[Path]:
 
 
 def _is_debian(file: Path) -> bool:
-    """Whether it names the suite and, unlike the sources that other vendors give for it, the component main."""
+    """Whether it names the suite and, unlike other vendors' sources for it, the component main."""
     words = {
         word for line in file.read_text().splitlines() if not line.lstrip().startswith("#") for word in line.split()
     }

@@ -1,4 +1,4 @@
-"""From what `docker save` writes to an OCI archive: of one form for every release of Docker, and with the full name.
+"""Converts the output of `docker save` to an OCI archive: one form for every release of Docker, with the full name.
 
 The digest that a cluster knows an image by is that of its manifest. Docker's own archives have none before release 25,
 and later ones name the image by its tag alone.

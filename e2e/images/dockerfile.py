@@ -1,4 +1,4 @@
-"""The two things the builder wants to know of a Dockerfile: what it builds on and which files it copies."""
+"""What the builder needs to know about a Dockerfile: what it builds on and which files it copies."""
 
 import json
 import shlex

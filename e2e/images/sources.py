@@ -47,7 +47,7 @@ class Image:
 
 
 def find(repository: Path = REPOSITORY) -> dict[str, Image]:
-    """All images by name, each after those it is built on. Raises `ValueError` on unknown bases, doubled names."""
+    """All images by name, each after those it is built on. Raises `ValueError` on unknown bases and repeated names."""
     modules = repository / "modules"
     found = [_image(path, modules, base=True) for path in modules.glob("base/*/Dockerfile")]
     found += [_image(path, modules, base=False) for path in modules.glob("*/Dockerfile")]

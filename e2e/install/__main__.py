@@ -10,7 +10,7 @@ from e2e.progress import phase
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Installs the operator, the catalogue and the pipelines.")
+    parser = argparse.ArgumentParser(description="Installs the operator, the modules and the pipelines.")
     parser.add_argument("--namespace", default=NAMESPACE)
     parser.add_argument("--uninstall", action="store_true", help="remove the operator again")
     arguments = parser.parse_args()
@@ -19,7 +19,7 @@ def main() -> int:
             with phase("removing the operator"):
                 uninstall(arguments.namespace)
         else:
-            with phase("operator, catalogue and pipelines"):
+            with phase("operator, modules and pipelines"):
                 install(arguments.namespace)
     except CommandFailed as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The catalogue as the repository holds it, each image pinned to what was built from it."""
+"""The modules and pipelines of the repository, each image pinned to what was built from it."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def pinned(image: str) -> str:
     return f"{image.rpartition(':')[0]}@{known}" if known else image
 
 
-def catalogue() -> list[Document]:
+def science_modules() -> list[Document]:
     """Every ScienceModule of `modules/`."""
     modules = _documents(list(REPOSITORY.glob("modules/*/module.yaml")))
     for module in modules:

@@ -1,8 +1,8 @@
-"""The Helm release and what goes around it."""
+"""The Helm release, with the CRDs before it and the modules and pipelines after it."""
 
 import json
 
-from e2e.install.modules import catalogue, digest, pipelines
+from e2e.install.modules import digest, pipelines, science_modules
 from e2e.kubernetes import apply, kubectl, run
 from e2e.layout import REPOSITORY
 from e2e.processes.command import CommandFailed
@@ -30,11 +30,11 @@ def install(namespace: str, *, values: tuple[str, ...] = ()) -> None:
     except CommandFailed as error:
         log = kubectl("logs", "--tail=20", "--selector=app.kubernetes.io/name=plato-sas", namespace=namespace)
         raise CommandFailed(f"{error}\nThe operator's last lines:\n{log}") from None
-    apply([*catalogue(), *pipelines()], namespace=namespace)
+    apply([*science_modules(), *pipelines()], namespace=namespace)
 
 
 def _clear_interrupted(namespace: str) -> None:
-    """Remove a release whose installation was cut off: Helm would refuse every further one."""
+    """Remove a release whose installation was interrupted: Helm would refuse any further one."""
     releases = json.loads(run("helm", "list", "--all", "--namespace", namespace, "--output", "json"))
     if any(one["name"] == RELEASE and one["status"].startswith("pending-") for one in releases):
         uninstall(namespace)

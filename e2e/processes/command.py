@@ -1,4 +1,4 @@
-"""Running a program to its end in bounded time, its output in a log file."""
+"""Programs that are run to their end, in bounded time."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ _running_lock = threading.Lock()
 
 
 class CommandFailed(Exception):
-    """A program failed or was too slow; the message ends with what it said last."""
+    """A program failed or was too slow; the message ends with the last lines of its output."""
 
 
 def run_logged(
     command: Sequence[str], log: Path, *, timeout: float, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Append the program's output to `log`. Raises `CommandFailed`; no process of it is left behind."""
+    """Append the program's output to `log`. Raises `CommandFailed`; leaves none of its processes behind."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -29,7 +29,7 @@ def run_logged(
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
-            # The build's lock is inheritable: should this process be killed, its orphans hold the lock to their end.
+            # The build's lock is inherited: if this process is killed, its orphans hold the lock until they end.
             close_fds=False,
         )
         with _running_lock:
@@ -50,7 +50,7 @@ def run_logged(
 
 
 def stop_all() -> None:
-    """Kill every program that `run_logged` now runs in any thread; the calls then fail."""
+    """Kill every program that `run_logged` is running, in any thread; those calls then fail."""
     with _running_lock:
         for pid in _running:
             _kill(pid)

@@ -1,7 +1,7 @@
-"""Airflow's processes: start, recognise, stop.
+"""Processes that run on, such as Airflow's: start, recognise, stop.
 
-Each is the leader of a session of its own. What a dead leader leaves behind is known by its session, executable and
-working folder.
+Each is the leader of a session of its own. What a dead leader leaves behind is recognised by its session, executable
+and working folder.
 """
 
 import os
@@ -23,7 +23,7 @@ class ProcessError(Exception):
 
 @dataclass(frozen=True)
 class Daemon:
-    """One process of ours. `folder` holds its pid file and log; it is also its working folder."""
+    """One long-running process. `folder` holds its pid file and log; it is also its working folder."""
 
     name: str
     folder: Path
@@ -95,7 +95,7 @@ def resident_bytes(pids: Sequence[int]) -> int:
 
 
 def stop(daemons: Sequence[Daemon], grace_seconds: float) -> None:
-    """Ask the processes to end, then end what is left after `grace_seconds`, and forget them.
+    """Ask the processes to end, kill what is left after `grace_seconds`, and delete their records.
 
     Raises ProcessError if one survives even that.
     """
@@ -103,7 +103,7 @@ def stop(daemons: Sequence[Daemon], grace_seconds: float) -> None:
         for daemon in daemons:
             recorded = daemon.recorded()
             leader = recorded.pid if recorded and recorded.alive() else None
-            # The leader tells its children; they are signalled here only when it cannot.
+            # The leader ends its own children; they are signalled here only if it cannot.
             targets = [leader] if leader and sent == signal.SIGTERM else daemon.members()
             for pid in targets:
                 with suppress(ProcessLookupError):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from e2e.layout import REPOSITORY
+
 _POLL_SECONDS = 0.2
 
 
@@ -28,25 +30,39 @@ def exclusive(
     report: Callable[[str], None] = _to_stderr,
     inheritable: bool = False,
 ) -> Iterator[None]:
-    """Hold the lock of that file, and report `waiting` once if another command has it.
+    """Hold the lock of that file; if another command has it, report `waiting` once, and who holds it.
 
-    The kernel gives it free when its holder ends, however that happens; with `inheritable`, when also the programs
-    have ended that the holder started with its open files. Raises LockTimeout after `timeout` seconds.
+    The kernel frees it when its holder ends, however that happens; with `inheritable`, only when the programs that the
+    holder started with its open files have ended too. Raises LockTimeout after `timeout` seconds.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as handle:
         os.set_inheritable(handle.fileno(), inheritable)
         deadline = time.monotonic() + timeout
-        told = False
+        reported = False
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if not told:
-                    report(waiting)
-                    told = True
+                if not reported:
+                    report(f"{waiting}{_holder(file)}")
+                    reported = True
                 if time.monotonic() >= deadline:
-                    raise LockTimeout(f"another command holds {file} for more than {timeout:.0f} s") from None
+                    raise LockTimeout(
+                        f"another command holds {file} for more than {timeout:.0f} s{_holder(file)}"
+                    ) from None
                 time.sleep(_POLL_SECONDS)
-        yield
+        handle.truncate(0)
+        handle.write(f"pid {os.getpid()} of {REPOSITORY}")
+        handle.flush()
+        try:
+            yield
+        finally:
+            handle.truncate(0)
+
+
+def _holder(file: Path) -> str:
+    """Who holds the lock, as the holder wrote it there: its pid and its checkout."""
+    written = file.read_text().strip()
+    return f": {written}" if written else ""

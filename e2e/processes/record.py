@@ -1,6 +1,6 @@
-"""Processes that outlive the command that started them, and that are never mistaken for another's.
+"""Processes that outlive the command that started them, and that are never mistaken for others.
 
-A record holds a process's pid, its start time and its executable. The kernel gives a pid anew only to a process with a
+A record holds a process's pid, its start time and its executable. The kernel reuses a pid only for a process with a
 later start time, so a record whose facts still hold, in the same boot, names the process that it was made of.
 """
 
@@ -28,7 +28,7 @@ def boot_id() -> str:
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """What tells one process from every other."""
+    """What distinguishes one process from every other."""
 
     pid: int
     start_ticks: int
@@ -49,7 +49,7 @@ class ProcessRecord:
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
-        """The record in that file. One that is not there, does not fit, or was half written, names none."""
+        """The record in that file; None if there is none, or one that is damaged or half written."""
         try:
             return cls(**json.loads(file.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -116,9 +116,9 @@ def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str], 
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # It is not waited for by this object: it outlives this program, and is reaped below if it is still our child.
+    # This object does not wait for it: it outlives this program, and is reaped below if it is still our child.
     process.returncode = 0
-    # One that has ended at once gets a record that fits no process.
+    # One that has ended at once gets a record that matches no process.
     return observe(process.pid) or ProcessRecord(process.pid, 0, command[0], boot_id(), time.time())
 
 

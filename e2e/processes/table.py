@@ -41,7 +41,7 @@ class ProcessTable:
         return record
 
     def stop(self, name: str, *, grace_seconds: float, first: signal.Signals = signal.SIGTERM) -> bool:
-        """End the process: `first`, then SIGKILL after the grace. False if none ran. Raises TimeoutError."""
+        """End the process: `first`, then SIGKILL after `grace_seconds`. False if none ran. Raises TimeoutError."""
         record = self.running(name)
         if record is not None:
             end(record, grace_seconds=grace_seconds, first=first)

@@ -16,7 +16,7 @@ BASE = REPOSITORY / "manifests" / "base"
 NAMESPACE = "plato"
 RELEASE = "plato-sas"
 KUBERNETES = "1.36.0"
-"""For `helm template` alone, which asks no cluster: a helm built with `go install` takes Kubernetes 1.20 there."""
+"""For `helm template`, which asks no cluster: a helm built with `go install` assumes Kubernetes 1.20."""
 
 _HEADER = "# Generated from charts/plato-sas by `make generate`; edit the chart instead.\n"
 # What only Helm needs, and where it says from which template a document came.
@@ -30,7 +30,7 @@ class RenderingFailed(Exception):
 
 
 def helm(*arguments: str) -> str:
-    """What helm writes. Raises RenderingFailed."""
+    """The output of helm. Raises RenderingFailed."""
     done = subprocess.run([BIN / "helm", *arguments], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         raise RenderingFailed(done.stderr.strip())

@@ -55,7 +55,7 @@ def virtual_environments() -> bool:
 
 @dataclass(frozen=True)
 class Prerequisite:
-    """A Debian package, and how to see that what it gives is there (from that package or from elsewhere)."""
+    """A Debian package, and a check that what it provides is there, from that package or from elsewhere."""
 
     package: str
     purpose: str
@@ -121,10 +121,10 @@ def chosen_provider(wanted: str) -> str:
 
 @contextmanager
 def no_service_starts() -> Iterator[None]:
-    """Keep packages from starting their services: the platform runs a containerd of its own, and wants no second one.
+    """Keep packages from starting their services: the platform runs a containerd of its own and needs no second one.
 
-    `policy-rc.d` is what Debian's packages ask (invoke-rc.d(8)), and PostgreSQL's makes no database of its own, which
-    would be started with the machine, where its settings say so (pg_createcluster(1)).
+    Debian's packages ask `policy-rc.d` before they start a service (invoke-rc.d(8)). PostgreSQL's would also make a
+    database that starts with the machine, unless its settings forbid it (pg_createcluster(1)).
     """
     with _for_now(POLICY, "#!/bin/sh\nexit 101\n"), _for_now(DATABASES, "create_main_cluster = false\n"):
         yield
@@ -132,7 +132,7 @@ def no_service_starts() -> Iterator[None]:
 
 @contextmanager
 def _for_now(file: Path, text: str) -> Iterator[None]:
-    """A setting of the system for a while. An administrator's own file is left as it is."""
+    """A temporary file of system settings; an administrator's own file is left as it is."""
     if file.exists():
         yield
         return
@@ -164,7 +164,7 @@ def install(packages: Sequence[str]) -> None:
         except subprocess.TimeoutExpired as error:
             raise PrerequisiteError(f"apt-get did not end within {APT_TIMEOUT_SECONDS} s: {error.cmd}") from error
 
-    # A third-party source that cannot be reached fails the update, and need not matter: the installation decides.
+    # An unreachable third-party source fails the update, which need not matter: the installation decides.
     update = apt("update")
     with no_service_starts():
         done = apt("install", "-y", "--no-install-recommends", *packages)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.install.modules import catalogue
+from e2e.install.modules import science_modules as catalogue
 from e2e.processes.command import CommandFailed
 from e2e.tests.conftest import JOB_TTL_SECONDS
 from e2e.tests.site import Site, condition, steps, until

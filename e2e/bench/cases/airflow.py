@@ -9,7 +9,7 @@ from pathlib import Path
 from e2e.airflow.api import AirflowApiError
 from e2e.airflow.service import AirflowService, AirflowServiceError
 from e2e.airflow.settings import Home
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.bench.measure.batch import run_batch
 from e2e.bench.measure.options import Options
 from e2e.bench.measure.site import BenchError, Site, bench_site
@@ -30,7 +30,7 @@ def run(options: Options) -> Result:
     """Raises BenchError, CommandFailed."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     with bench_site() as site:
-        site.apply(catalogue.chain(_PIPELINE))
+        site.apply(pipelines.chain(_PIPELINE))
         run_batch(site, _PIPELINE, 1, campaign="warm-up")
         remove_stars(site.namespace)
         batch = run_batch(site, _PIPELINE, stars)
@@ -41,7 +41,7 @@ def run(options: Options) -> Result:
             raise BenchError(f"Airflow: {error}") from error
     return Result(
         name="airflow",
-        title=f"{stars} stars x {catalogue.STEPS} steps: Airflow's KubernetesPodOperator ÷ this project",
+        title=f"{stars} stars x {pipelines.STEPS} steps: Airflow's KubernetesPodOperator ÷ this project",
         figure=round(peer / batch.seconds, 2),
         unit="",
         bar=None,
@@ -49,7 +49,7 @@ def run(options: Options) -> Result:
             "Airflow, a KubernetesPodOperator task per step [s]": round(peer, 1),
             "this project, fused [s]": round(batch.seconds, 1),
         },
-        details={"airflowParallelism": parallel, "tasks": stars * catalogue.STEPS},
+        details={"airflowParallelism": parallel, "tasks": stars * pipelines.STEPS},
     )
 
 
@@ -78,17 +78,17 @@ def _parallelism(home: Home) -> int:
 def _airflow(site: Site, stars: int) -> Iterator[AirflowService]:
     """An Airflow of its own, with the DAG of the peers and nothing else."""
     settings = {
-        "PLATO_SAS_BENCH_IMAGE": pinned(catalogue.IMAGE),
+        "PLATO_SAS_BENCH_IMAGE": pinned(pipelines.IMAGE),
         "PLATO_SAS_BENCH_NAMESPACE": site.namespace,
         "PLATO_SAS_BENCH_STARS": str(stars),
-        "PLATO_SAS_BENCH_STEPS": str(catalogue.STEPS),
+        "PLATO_SAS_BENCH_STEPS": str(pipelines.STEPS),
     }
     home = Home(folder=FOLDER / "airflow", dags=Path(__file__).parent / "dags")
     service = AirflowService(home=home, dag_id=_DAG)
     before = dict(os.environ)
     os.environ.update(settings)
     try:
-        service.down()  # what a killed run has left has another run's settings
+        service.down()  # a killed run leaves other settings
         service.up()
         yield service
     finally:

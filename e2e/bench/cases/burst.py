@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.bench.measure.api import Api, ApiFailed, cancel, connect
 from e2e.bench.measure.figures import histogram_quantile, percentile
 from e2e.bench.measure.flow import Flow
@@ -60,7 +60,7 @@ def run(options: Options) -> Result:
     """Raises BenchError, CommandFailed."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     with bench_site(values=simulator_values()) as site, simulated_nodes():
-        site.apply(catalogue.chain(_PIPELINE, options.steps))
+        site.apply(pipelines.chain(_PIPELINE, options.steps))
         return asyncio.run(_measure(site, stars))
 
 
@@ -74,12 +74,12 @@ async def _measure(site: Site, stars: int) -> Result:
         try:
             with phase(f"{stars} stars at once") as running:
 
-                def tell(flow: Flow) -> None:
+                def show(flow: Flow) -> None:
                     running.detail = f"{len(flow.created)} created, {len(flow.finished)} finished"
 
                 enough = math.ceil(_ENOUGH * stars)
                 kind = stars_of(site.namespace, _PIPELINE)
-                flow = Flow(api, kind, stars, resident=stars, enough=enough, on_change=tell)
+                flow = Flow(api, kind, stars, resident=stars, enough=enough, on_change=show)
                 began = time.monotonic()
                 await flow.run()
                 seconds = time.monotonic() - began

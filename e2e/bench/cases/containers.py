@@ -5,7 +5,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.bench.measure.options import Options
 from e2e.bench.measure.site import BenchError
 from e2e.bench.report.result import Result
@@ -27,7 +27,7 @@ def run(options: Options) -> Result:
 
 
 def fastest(containers: int = CONTAINERS) -> dict[int, float]:
-    """Seconds for all containers, by how many run at a time: nobody can say that the yardstick was held short.
+    """Seconds for all containers, by the number that run at a time, so that the yardstick is a fair one.
 
     Raises BenchError.
     """
@@ -53,7 +53,7 @@ def result(seconds: dict[int, float], containers: int) -> Result:
 
 def measure(containers: int, parallel: int) -> float:
     """Seconds from the first container's creation to the last one's removal. Raises BenchError."""
-    image = pinned(catalogue.IMAGE)
+    image = pinned(pipelines.IMAGE)
     ctr = LocalCluster().settings.ctr()
 
     def one(number: int) -> None:

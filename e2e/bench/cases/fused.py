@@ -1,8 +1,7 @@
 """20 stars x 7 one-command steps on the real node, fused, beside raw containerd and a hand-made fused Job."""
 
 from e2e.bench.cases import containers
-from e2e.bench.measure import handmade
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import handmade, pipelines
 from e2e.bench.measure.batch import run_batch
 from e2e.bench.measure.figures import percentile
 from e2e.bench.measure.options import Options
@@ -20,17 +19,17 @@ def run(options: Options) -> Result:
     """Raises BenchError, CommandFailed."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     with bench_site() as site:
-        site.apply(catalogue.chain(_PIPELINE))
+        site.apply(pipelines.chain(_PIPELINE))
         # The first pod of a namespace pays for what is loaded once: images' snapshots, the operator's graph.
         run_batch(site, _PIPELINE, 1, campaign="warm-up")
         remove_stars(site.namespace)
-        alone = containers.fastest(stars * catalogue.STEPS)
+        alone = containers.fastest(stars * pipelines.STEPS)
         batch = run_batch(site, _PIPELINE, stars)
         by_hand = handmade.run_fused(site.namespace, stars)
     best = min(alone.values())
     return Result(
         name="fused",
-        title=f"{stars} stars x {catalogue.STEPS} steps, fused ÷ {stars * catalogue.STEPS} raw containers",
+        title=f"{stars} stars x {pipelines.STEPS} steps, fused ÷ {stars * pipelines.STEPS} raw containers",
         figure=round(batch.seconds / best, 2),
         unit="",
         bar=Bar("<=", _TIMES_CONTAINERD),

@@ -1,7 +1,7 @@
 """From a StarProcessing's creation to its first module's first instruction, on an idle cluster, and where it goes.
 
-The module itself tells when it began, with the machine's clock. The way there is taken from the watches' events as
-they arrive here, which adds some milliseconds to each.
+The module itself reports when it began, by the machine's clock. The stages before that are timed by the watches'
+events as they arrive here, which adds some milliseconds to each.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.bench.measure.api import JOBS, PODS, STARS, Api, cancel, connect
 from e2e.bench.measure.figures import percentile
 from e2e.bench.measure.options import Options
@@ -28,7 +28,7 @@ _FINISHED = ("Succeeded", "Failed", "Cancelled", "Rejected")
 
 @dataclass
 class Marks:
-    """When what was first seen of one star, seconds since the epoch."""
+    """When each stage of one star was first seen, in seconds since the epoch."""
 
     at: dict[str, float] = field(default_factory=dict[str, float])
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,7 +61,7 @@ def run(options: Options) -> Result:
     """Raises BenchError."""
     count = options.stars or (_QUICK_COUNT if options.quick else COUNT)
     with bench_site() as site:
-        site.apply(catalogue.chain(_PIPELINE, 1, "date +%s.%N > /sas/out/{output}.h5"))
+        site.apply(pipelines.chain(_PIPELINE, 1, "date +%s.%N > /sas/out/{output}.h5"))
         found = asyncio.run(_measure(site, count + 1))[1:]  # the first warms up what is loaded once
     latencies = [one["module began"] for one in found]
     marks = sorted({mark for one in found for mark in one}, key=lambda mark: _median(found, mark))
@@ -108,7 +108,7 @@ async def _one(
     mine = marks[name] = Marks()
     path = STARS.format(namespace=site.namespace)
     created = time.time()
-    await api.request("POST", path, catalogue.star(name, _PIPELINE))
+    await api.request("POST", path, pipelines.star(name, _PIPELINE))
     mine.see("creation answered")
     done = asyncio.create_task(mine.done.wait())
     await asyncio.wait({done, *watches}, timeout=_STAR_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -118,7 +118,7 @@ async def _one(
     if not done.done() or mine.state != "Succeeded":
         await cancel(done)
         raise BenchError(f"star {name} is {mine.state or 'not known'} after at most {_STAR_SECONDS:.0f} s")
-    product = site.products / catalogue.CAMPAIGN / name / "step1" / f"{catalogue.product(1)}.h5"
+    product = site.products / pipelines.CAMPAIGN / name / "step1" / f"{pipelines.product(1)}.h5"
     mine.at["module began"] = float(product.read_text())
     return {mark: at - created for mark, at in mine.at.items()}
 

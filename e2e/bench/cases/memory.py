@@ -1,6 +1,6 @@
 """The operator with many live StarProcessings: its memory, and how soon a new one has caught up.
 
-A few stars really run, on simulated nodes; the others are made of them: StarProcessings with the status of one that
+A few stars really run, on simulated nodes; the others are copies of them: StarProcessings with the status of one that
 has finished, written while no operator runs. To the operator they are the same, and it takes minutes instead of hours.
 """
 
@@ -12,8 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from e2e.bench.measure import cpu
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import cpu, pipelines
 from e2e.bench.measure.api import STARS as STARS_PATH
 from e2e.bench.measure.api import Api, ApiFailed, connect
 from e2e.bench.measure.flow import Flow
@@ -44,7 +43,7 @@ def run(options: Options) -> Result:
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     values = (*simulator_values(), "controller.jobTtlSeconds=1", "resources.limits.memory=4Gi")
     with bench_site(values=values) as site, simulated_nodes():
-        site.apply(catalogue.chain(_PIPELINE, options.steps))
+        site.apply(pipelines.chain(_PIPELINE, options.steps))
         return asyncio.run(_measure(site, stars))
 
 
@@ -106,7 +105,7 @@ async def _copy(api: Api, site: Site, count: int) -> None:
         async def write() -> None:
             for number in numbers:
                 name = f"copy-{number:06d}"
-                await api.request("POST", path, catalogue.star(name, _PIPELINE))
+                await api.request("POST", path, pipelines.star(name, _PIPELINE))
                 await api.request("PATCH", f"{path}/{name}/status", {"status": status})
                 running.detail = f"{number + 1}"
 
@@ -116,7 +115,7 @@ async def _copy(api: Api, site: Site, count: int) -> None:
 
 
 async def _caught_up(api: Api, site: Site, stars: int) -> None:
-    """Until the operator has looked at every star and has nothing left to do. Raises BenchError."""
+    """Wait until the operator has looked at every star and has nothing left to do. Raises BenchError."""
 
     async def lacking() -> str:
         path = await asyncio.to_thread(site.operator_proxy, 9090, "/metrics")

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from e2e.bench.measure import handmade
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import handmade, pipelines
 from e2e.bench.measure.batch import run_batch
 from e2e.bench.measure.options import Options
 from e2e.bench.measure.site import BenchError, Site, bench_site, empty
@@ -24,7 +23,7 @@ def run(options: Options) -> Result:
     """Raises BenchError, CommandFailed."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     with bench_site() as site:  # finished Jobs stay long enough to be read
-        site.apply(catalogue.chain(_PIPELINE))
+        site.apply(pipelines.chain(_PIPELINE))
         run_batch(site, _PIPELINE, 1, campaign="warm-up", stages="PerStep")
         remove_stars(site.namespace)
         batch = run_batch(site, _PIPELINE, stars, stages="PerStep")
@@ -35,12 +34,12 @@ def run(options: Options) -> Result:
         by_hand = _apply_by_hand(site, levels)
     return Result(
         name="perstep",
-        title=f"{stars} stars x {catalogue.STEPS} steps, a Job of each ÷ the same Jobs applied by hand",
+        title=f"{stars} stars x {pipelines.STEPS} steps, a Job of each ÷ the same Jobs applied by hand",
         figure=round(batch.seconds / by_hand, 2),
         unit="",
         bar=Bar("<=", _TIMES_BY_HAND),
         compared_with={"the same Jobs by kubectl apply, step after step [s]": round(by_hand, 2)},
-        details={"seconds": round(batch.seconds, 2), "jobs": stars * catalogue.STEPS},
+        details={"seconds": round(batch.seconds, 2), "jobs": stars * pipelines.STEPS},
     )
 
 
@@ -52,7 +51,7 @@ def _levels(site: Site, stars: int) -> list[list[Document]]:
         steps = [one["name"] for one in job["spec"]["template"]["spec"]["initContainers"]]
         by_step.setdefault(steps[-1], []).append(handmade.plain(job, "perstep"))
     levels = [by_step[step] for step in sorted(by_step)]
-    if [len(level) for level in levels] != [stars] * catalogue.STEPS:
+    if [len(level) for level in levels] != [stars] * pipelines.STEPS:
         raise BenchError(f"{len(found)} Jobs of {len(levels)} steps are not one for each of {stars} stars' steps")
     return levels
 

@@ -1,7 +1,7 @@
 """A quarter through Airflow: what it costs to have stars created and watched by `plato_sas_quarter`.
 
-Airflow has a PostgreSQL, as a site would give it one; the pods run on simulated nodes, so that the modules take no
-time. No catalogue is made: its Job would have to do something.
+Airflow has a PostgreSQL, as it would at a site; the pods run on simulated nodes, so that the modules take no
+time. No StarCatalogue is made: its Job would have to do real work.
 """
 
 import asyncio
@@ -17,8 +17,7 @@ from e2e.airflow.api import AirflowApi, AirflowApiError, timestamp
 from e2e.airflow.postgres import Server, postgres
 from e2e.airflow.service import QUARTER_DAG, AirflowService, AirflowServiceError
 from e2e.airflow.settings import Home
-from e2e.bench.measure import cpu
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import cpu, pipelines
 from e2e.bench.measure.api import STARS as STARS_PATH
 from e2e.bench.measure.api import connect
 from e2e.bench.measure.database import Database, grown
@@ -50,7 +49,7 @@ _SAMPLES = (("P1", 40), ("P2", 30), ("P4", 20), ("P5", 10))
 
 
 def run(options: Options) -> Result:
-    """Raises BenchError and what goes wrong with the platform."""
+    """Raises BenchError, and the platform's own errors."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     values = (
         *simulator_values(),
@@ -68,7 +67,7 @@ def run(options: Options) -> Result:
             _airflow(server.url, folder) as service,
             service.api() as api,
         ):
-            site.apply(catalogue.chain(_PIPELINE, options.steps))
+            site.apply(pipelines.chain(_PIPELINE, options.steps))
             batch = _QUICK_BATCH if options.quick else _BATCH
             quarter = Quarter(api, service, server, site, folder, batch)
             planned = quarter.planned(_QUICK_PLANNED if options.quick else PLANNED)
@@ -83,7 +82,7 @@ def _airflow(server: str, folder: Path) -> Iterator[AirflowService]:
     home = Home(folder=folder, server=server, options={"plato_sas": {"pool": _POOL}})
     service = AirflowService(home=home)
     try:
-        service.down()  # what a killed run has left has another database
+        service.down()  # a killed run leaves another database
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         service.up()
@@ -105,7 +104,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Processed:
-    """A run of which every star has ended.
+    """A run whose stars have all ended.
 
     Times in seconds. `working`: from the first star's creation to the last one's end. `rates`: stars per second of each
     tenth. `memory`: MiB of each component before, and at its largest. `airflow` and `cpu`: processor time by component,
@@ -141,7 +140,7 @@ class Quarter:
         return Database(self.server.url)
 
     def planned(self, stars: int) -> Planned:
-        """Have a run planned whose star tasks find no place in their pool, and give it up then."""
+        """Have a run planned while the pool of its star tasks has no slots, then give it up."""
         self.api.set_pool(_POOL, 0)
         before, began = self.database.rows(), time.monotonic()
         run_id = self._trigger(stars, "planned")
@@ -278,7 +277,7 @@ class Footprint:
                 self._largest[name] = max(self._largest[name], value)
 
     def memory(self) -> dict[str, tuple[float, float]]:
-        """MiB of each component: at the beginning, and the largest that was seen."""
+        """MiB of each component: at the beginning, and the largest seen."""
         return {name: (round(self._before[name], 1), round(self._largest[name], 1)) for name in self._before}
 
     def seconds(self) -> dict[str, float]:

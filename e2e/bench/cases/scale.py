@@ -4,8 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from e2e.bench.measure import control_plane, observe
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import control_plane, observe, pipelines
 from e2e.bench.measure.api import Api, cancel, connect
 from e2e.bench.measure.control_plane import Alone
 from e2e.bench.measure.figures import percentile, rate_between, rate_by_batch
@@ -40,7 +39,7 @@ class Measured:
 
 
 def run(options: Options) -> Result:
-    """Raises BenchError and what goes wrong with the platform."""
+    """Raises BenchError, and the platform's own errors."""
     stars = options.stars or (_QUICK_STARS if options.quick else STARS)
     window = min(options.window, stars)
     values = (
@@ -50,7 +49,7 @@ def run(options: Options) -> Result:
         "resources.limits.memory=4Gi",
     )
     with bench_site(values=values) as site, simulated_nodes():
-        site.apply(catalogue.chain(_PIPELINE, options.steps))
+        site.apply(pipelines.chain(_PIPELINE, options.steps))
         measured = asyncio.run(_measure(site, stars, options))
     return _result(measured, stars, window, options)
 

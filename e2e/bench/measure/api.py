@@ -64,7 +64,7 @@ class Api:
     async def watch(self, path: str, version: str, **query: str) -> AsyncGenerator[tuple[str, Document], None]:
         """Type and object of each change since a version, for ever.
 
-        Raises ApiFailed (410) where the version is too old: whoever watches lists again.
+        Raises ApiFailed (410) where the version is too old: the caller then lists again.
         """
         while True:
             options = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", **query}

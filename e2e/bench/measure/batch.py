@@ -38,7 +38,7 @@ async def _run(site: Site, pipeline: str, stars: int, spec: Document) -> Batch:
 
 
 def _flow(api: Api, site: Site, pipeline: str, stars: int, spec: Document, running: Phase) -> Flow:
-    def tell(flow: Flow) -> None:
+    def show(flow: Flow) -> None:
         running.detail = f"{len(flow.finished)} finished"
 
-    return Flow(api, stars_of(site.namespace, pipeline, **spec), stars, resident=stars, on_change=tell)
+    return Flow(api, stars_of(site.namespace, pipeline, **spec), stars, resident=stars, on_change=show)

@@ -1,6 +1,6 @@
 """The control plane alone: Jobs without stars, created and deleted by hand, through the same simulated nodes.
 
-What no operator that makes a Job and a pod for each star can do better than here.
+It is the upper limit for any operator that makes a Job and a pod for each star.
 """
 
 import asyncio
@@ -68,10 +68,10 @@ async def _first(events: AsyncIterator[tuple[str, Document]]) -> Document:
 async def _run(api: Api, site: Site, job: Document, count: int, what: str) -> Alone:
     with phase(f"{count} {what}") as running:
 
-        def tell(flow: Flow) -> None:
+        def show(flow: Flow) -> None:
             running.detail = f"{len(flow.finished)} finished"
 
-        flow = Flow(api, jobs(site.namespace, job), count, resident=min(count, _RESIDENT), on_change=tell)
+        flow = Flow(api, jobs(site.namespace, job), count, resident=min(count, _RESIDENT), on_change=show)
         before = cpu.Usage.take()
         await flow.run()
         used = cpu.Usage.take().since(before)

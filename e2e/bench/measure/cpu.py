@@ -31,7 +31,7 @@ def role(command: list[str]) -> str | None:
 
 
 def seconds(pid: int, *, children: bool = False) -> float:
-    """Processor time of a process so far, or also of its children that have ended; 0 if it has ended itself."""
+    """Processor seconds of a process so far, with `children` also of its ended children; 0 once it has ended itself."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

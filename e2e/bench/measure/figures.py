@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` (0 to 1) of the values do not exceed. Raises ValueError for none."""
+    """The least value that at least `share` (0 to 1) of the values do not exceed. Raises ValueError for no values."""
     if not values:
         raise ValueError("no values")
     ordered = sorted(values)
@@ -41,8 +41,8 @@ def rate_between(times: Sequence[float], first: float, last: float) -> float:
 def histogram_quantile(share: float, before: Mapping[float, float], after: Mapping[float, float]) -> float:
     """An upper bound of the quantile of what was observed between two looks at a cumulative histogram.
 
-    `before`, `after`: counts by the bucket's upper bound (`le`). The bound of the bucket that holds the quantile is
-    given, not an interpolation within it: it is never less than the truth. Raises ValueError if nothing was observed.
+    `before`, `after`: counts by the bucket's upper bound (`le`). Returns the bound of the bucket that holds the
+    quantile, not an interpolation within it: it is never below the true value. Raises ValueError if nothing was seen.
     """
     total = after[math.inf] - before.get(math.inf, 0.0)
     if total <= 0:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.bench.measure.api import JOBS, STARS, Api, ApiFailed, cancel
 from e2e.bench.measure.site import BenchError
 from plato_sas.api import Document
@@ -36,7 +36,7 @@ def stars(namespace: str, pipeline: str, **spec: Any) -> Kind:
     return Kind(
         "stars",
         STARS.format(namespace=namespace),
-        lambda name: catalogue.star(name, pipeline, **spec),
+        lambda name: pipelines.star(name, pipeline, **spec),
         lambda star: str(star.get("status", {}).get("state", "")),
     )
 
@@ -83,7 +83,7 @@ class Flow:
     _last: float = 0.0
 
     async def run(self) -> None:
-        """Until enough have finished. Raises BenchError where one did not succeed, or where nothing goes on."""
+        """Wait until enough have finished. Raises BenchError if one does not succeed, or if nothing happens."""
         listed, version = await self.api.list(self.kind.path)
         if listed:
             raise BenchError(f"{self.kind.path} has {len(listed)} objects already")
@@ -101,7 +101,7 @@ class Flow:
             raise BenchError(f"not all {self.kind.plural} succeeded: {self.states}")
 
     async def _wait(self) -> None:
-        """Until something has changed."""
+        """Wait until something has changed."""
         self._moved.clear()
         patience = self._last + _STALL_SECONDS - time.monotonic()
         try:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import pipelines
 from e2e.install.modules import pinned
 from e2e.kubernetes import kubectl
 from e2e.progress import phase
@@ -24,13 +24,13 @@ _LOCKED_DOWN = {
 }
 
 
-def fused_job(star: str, steps: int = catalogue.STEPS) -> Document:
+def fused_job(star: str, steps: int = pipelines.STEPS) -> Document:
     """A container before, the steps one after the other, a container after: one Job, one pod, nothing staged."""
 
     def container(name: str, command: str) -> Document:
         return {
             "name": name,
-            "image": pinned(catalogue.IMAGE),
+            "image": pinned(pipelines.IMAGE),
             "imagePullPolicy": "IfNotPresent",
             "command": ["sh", "-c", command],
             "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
@@ -130,7 +130,7 @@ def apply_jobs(jobs: Sequence[Document], namespace: str) -> None:
 
 
 def wait_complete(selector: str, namespace: str) -> None:
-    """Until every Job of the selector is complete. Raises CommandFailed."""
+    """Wait until every Job of the selector is complete. Raises CommandFailed."""
     kubectl(
         *("wait", "--for=condition=Complete", "job", f"--selector={selector}", f"--timeout={_WAIT_SECONDS}s"),
         namespace=namespace,

@@ -1,4 +1,4 @@
-"""What the command line can say of a run."""
+"""The options of a run."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Simulated nodes beside the real one: KWOK (https://kwok.sigs.k8s.io) plays their kubelets.
 
-The nodes are tainted, and only the benchmarks' operator gives its pods the toleration: nobody else's pod can land on a
-node that says of every container that it ended well.
+The nodes are tainted, and only the benchmarks' operator adds the toleration to its pods: no other pod can land on a
+node that reports success for every container.
 """
 
 import os
@@ -92,7 +92,7 @@ def simulated_nodes(nodes: int = NODES) -> Iterator[ProcessRecord]:
 
 
 def _clear() -> None:
-    """Take away what a run, perhaps a killed one, has left."""
+    """Remove what a run, perhaps a killed one, left behind."""
     for left in find(_command()):
         end(left, grace_seconds=_GRACE_SECONDS)
     kubectl("delete", "nodes", f"--selector={NODE_SELECTOR}", "--ignore-not-found", "--timeout=60s")

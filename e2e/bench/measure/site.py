@@ -1,4 +1,4 @@
-"""A namespace with an operator of its own for one benchmark, and nothing left of it afterwards."""
+"""A namespace with an operator of its own for one benchmark, removed afterwards."""
 
 import json
 import shutil
@@ -81,7 +81,7 @@ def bench_site(*, values: Sequence[str] = (), namespace: str = NAMESPACE) -> Ite
 
 
 def remove(namespace: str) -> None:
-    """Take the namespace, its volumes' objects and everything in it away."""
+    """Remove the namespace, its volumes' objects and everything in it."""
     exists = kubectl("get", "namespace", namespace, "--ignore-not-found", "-o", "name").strip()
     if exists:
         with phase(f"removing namespace {namespace}") as running:

@@ -19,7 +19,7 @@ def _forbid(drill: Drill) -> None:
     """Read-only, as soon as no file on it is open for writing."""
 
     def look() -> bool:
-        drill.arena.forbid_writing()  # what mount says against it is told if it never works
+        drill.arena.forbid_writing()  # mount's error is reported if it never works
         return True
 
     drill.until(look, "the volume read-only", 20)

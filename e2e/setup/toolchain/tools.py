@@ -37,10 +37,10 @@ class Tool:
     providers: frozenset[str] = field(default_factory=frozenset[str])
     """The cluster providers that need it; empty: built on request by name only."""
     expected: str = ""
-    """How long a first build takes on two cores, where that is worth telling."""
+    """How long a first build takes on two cores, where that is worth mentioning."""
 
     def stamp(self) -> str:
-        """A digest of everything that decides what the binary is, save the Go release."""
+        """A digest of everything that decides what the binary is, except the Go release."""
         recipe = asdict(self) | {"source": None, "providers": None, "expected": None}
         digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
         for path in sorted(self.source.rglob("*")) if self.source else ():

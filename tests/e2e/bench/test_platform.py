@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from e2e.bench.cases import latency
-from e2e.bench.measure import cpu, flow, handmade, observe, simulator
-from e2e.bench.measure import pipelines as catalogue
+from e2e.bench.measure import cpu, flow, handmade, observe, pipelines, simulator
 from plato_sas.api import ScienceModuleSpec, StarPipelineSpec, StarProcessingSpec
 
 
@@ -32,13 +31,13 @@ def test_what_two_looks_at_the_processes_tell() -> None:
 
 
 def test_the_chain_is_what_the_operator_accepts() -> None:
-    *modules, pipeline = catalogue.chain("chain", 3)
+    *modules, pipeline = pipelines.chain("chain", 3)
     for module in modules:
         ScienceModuleSpec.model_validate(module["spec"])
     steps = StarPipelineSpec.model_validate(pipeline["spec"]).steps
     assert [step.name for step in steps] == ["step1", "step2", "step3"]
     assert steps[2].inputs[0].step == "step2"
-    StarProcessingSpec.model_validate(catalogue.star("x", "chain")["spec"])
+    StarProcessingSpec.model_validate(pipelines.star("x", "chain")["spec"])
     assert "IDP_BENCH_2.h5" in modules[1]["spec"]["command"][2]
 
 

@@ -7,7 +7,9 @@ import pytest
 from e2e.cluster import choice
 from e2e.cluster.__main__ import main, table
 from e2e.cluster.errors import ClusterError
+from e2e.cluster.local import LocalCluster
 from e2e.cluster.provider import ClusterStatus, ComponentStatus
+from e2e.cluster.settings import Settings
 from e2e.cluster.waiting import exclusive_change, tail, wait_until
 
 
@@ -25,7 +27,6 @@ def test_the_table_shows_what_people_look_for() -> None:
 @pytest.mark.parametrize(
     "status",
     [
-        ClusterStatus("local", ""),
         ClusterStatus("local", "", [component("refused\nand more")]),
         ClusterStatus("local", "", [component()], node="not ready"),
     ],
@@ -38,6 +39,23 @@ def test_what_is_not_healthy_is_not_up(status: ClusterStatus, monkeypatch: pytes
     monkeypatch.setattr("e2e.cluster.__main__.connect", lambda _: Cluster())
     assert not status.up
     assert main(["status"]) == 1
+
+
+def test_without_a_set_up_the_status_is_one_line_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings("192.0.2.1", state=tmp_path / "cluster", runtime=tmp_path / "run")
+    monkeypatch.setattr("e2e.cluster.__main__.connect", lambda _: LocalCluster(settings))
+    assert not LocalCluster(settings).status().up
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out == "local: no cluster is set up here: python -m e2e.cluster up\n"
+
+
+def test_a_cluster_that_stopped_is_still_set_up(tmp_path: Path) -> None:
+    settings = Settings("192.0.2.1", state=tmp_path / "cluster", runtime=tmp_path / "run")
+    settings.state.mkdir()
+    (settings.state / "cluster.json").write_text("{}")
+    assert {one.health for one in LocalCluster(settings).status().components} == {"not running"}
 
 
 def test_an_error_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

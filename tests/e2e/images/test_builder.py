@@ -24,8 +24,9 @@ class NotingEngine:
 
     name = "noting"
 
-    def __init__(self, broken: str = "") -> None:
+    def __init__(self, broken: str = "", meeting: threading.Barrier | None = None) -> None:
         self.broken = broken
+        self._meeting = meeting
         self.built: list[str] = []
         self.cleaned = False
         self.storage: dict[str, str] = {}
@@ -51,6 +52,8 @@ class NotingEngine:
                 assert base in self.storage
             if image.name == self.broken:
                 raise CommandFailed("no compiler")
+            if self._meeting is not None and not image.base:
+                self._meeting.wait()
             self.storage[image.name] = fingerprint
             self.built.append(image.name)
         finally:
@@ -154,6 +157,16 @@ def test_a_failed_base_starts_nothing_above_it(repository: Path) -> None:
     with pytest.raises(CommandFailed, match="python: no compiler"):
         build(repository, engine)
     assert engine.built == []
+
+
+def test_two_images_are_built_at_a_time(repository: Path) -> None:
+    for name in ("three", "four"):
+        (repository / "modules" / name).mkdir()
+        (repository / "modules" / name / "Dockerfile").write_text(f"FROM {PREFIX}python:{VERSION}\n")
+    # Each waits in its build until another is being built too.
+    engine = NotingEngine(meeting=threading.Barrier(2, timeout=30))
+    build(repository, engine, ["one", "two", "three", "four"])
+    assert engine.most_at_once == 2
 
 
 def test_one_name_builds_only_its_own_bases(repository: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.airflow import service
+from e2e.airflow.__main__ import main
 from e2e.airflow.service import AirflowService, AirflowServiceError
 from e2e.airflow.settings import Home
 from e2e.cluster.waiting import wait_until
@@ -80,6 +81,14 @@ def test_each_start_has_a_log_of_its_own(daemon: Daemon) -> None:
     stop([daemon], 0.2)
     start(daemon)
     assert len(daemon.tail().splitlines()) == 1
+
+
+def test_without_a_set_up_the_status_of_airflow_is_one_line_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("e2e.airflow.__main__.AirflowService", lambda: AirflowService(Home(folder=tmp_path)))
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out == "Airflow is not set up here: python -m e2e.airflow up\n"
 
 
 def test_only_one_command_at_a_time_changes_airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from e2e.layout import REPOSITORY
 from e2e.setup import prerequisites
 from e2e.setup.prerequisites import Prerequisite, PrerequisiteError
 
@@ -15,6 +17,12 @@ def test_only_what_is_missing_for_the_provider_is_named() -> None:
     known = (THERE, LACKING, LOCAL_ONLY)
     assert prerequisites.missing("kind", known) == [LACKING]
     assert prerequisites.missing("local", known) == [LACKING, LOCAL_ONLY]
+
+
+def test_a_bare_python_without_any_package_can_run_it() -> None:
+    command = [sys.executable, "-S", "-m", "e2e.setup.prerequisites", "--help"]
+    done = subprocess.run(command, cwd=REPOSITORY, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_provider_is_named() -> None:
