@@ -93,7 +93,8 @@ schemas:
 status: ## Show what runs
 	@if [ ! -x $(PYTHON) ]; then echo "nothing is set up here: make demo"; exit; fi; \
 	  $(PYTHON) -m e2e.airflow status || true; \
-	  if $(PYTHON) -m e2e.cluster status; then \
+	  $(PYTHON) -m e2e.cluster status || true; \
+	  if [ -e $(LOCAL)/kubeconfig ]; then \
 	    KUBECONFIG=$(LOCAL)/kubeconfig $(LOCAL)/bin/kubectl get pods,starprocessings --all-namespaces; fi
 
 .PHONY: down
