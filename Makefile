@@ -93,9 +93,8 @@ schemas:
 status: ## Show what runs
 	@if [ ! -x $(PYTHON) ]; then echo "nothing is set up here: make demo"; exit; fi; \
 	  $(PYTHON) -m e2e.airflow status || true; \
-	  $(PYTHON) -m e2e.cluster status || true; \
-	  if [ -e $(LOCAL)/kubeconfig ]; then \
-	    KUBECONFIG=$(LOCAL)/kubeconfig $(LOCAL)/bin/kubectl get pods,starprocessings --all-namespaces; fi
+	  if $(PYTHON) -m e2e.cluster status && [ -e $(LOCAL)/kubeconfig ]; then \
+	    KUBECONFIG=$(LOCAL)/kubeconfig $(LOCAL)/bin/kubectl get pods,starprocessings --all-namespaces || true; fi
 
 .PHONY: down
 down: ## Stop everything that was started; products, caches and images stay
