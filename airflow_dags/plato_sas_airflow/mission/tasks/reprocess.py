@@ -48,13 +48,16 @@ def _selection(settings: Settings, params: Mapping[str, Any], campaign: str) -> 
         raise BatchError("stars, target_list: only one of them is wanted")
     if params["target_list"]:
         stars = _listed(params["target_list"], settings.star_column)
+    states = names_of("states", params["states"])
+    if not stars and not states:
+        raise BatchError("stars, target_list, states: at least one of them is wanted")
     hook = StarProcessingHook(settings.connection)
     namespace = params["namespace"] or hook.namespace()
     selector = f"{CAMPAIGN_LABEL}={campaign}"
     present = hook.run(lambda client: client.select(namespace, selector, Present.of))
     if stars:
         return chosen(present, params["pipeline"], stars)
-    return in_states(present, params["pipeline"], params["states"], params["failed_steps"])
+    return in_states(present, params["pipeline"], states, names_of("failed_steps", params["failed_steps"]))
 
 
 def _listed(path: str, column: str) -> list[str]:
