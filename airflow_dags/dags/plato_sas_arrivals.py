@@ -27,7 +27,7 @@ SETTINGS = Settings.read()
         **forms.campaign(SETTINGS),
         **forms.target_list(SETTINGS),
         **forms.place(SETTINGS, __file__),
-        **forms.previous(),
+        **forms.previous(SETTINGS),
         **forms.parameters(),
         **forms.batches(SETTINGS),
     },

@@ -34,7 +34,7 @@ TABLES = SETTINGS.catalogue_tables or str(Path(__file__).parent / "catalogues")
         **forms.campaign(SETTINGS),
         **forms.target_list(SETTINGS),
         **forms.place(SETTINGS, __file__),
-        **forms.previous(),
+        **forms.previous(SETTINGS),
         **forms.parameters(),
         **forms.batches(SETTINGS),
         "catalogue": Param(True, type="boolean", title="Catalogue", description="Make a catalogue of the results."),

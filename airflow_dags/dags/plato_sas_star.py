@@ -23,7 +23,7 @@ SETTINGS = Settings.read()
         **forms.star(),
         **forms.campaign(SETTINGS),
         **forms.place(SETTINGS, __file__),
-        **forms.previous(),
+        **forms.previous(SETTINGS),
         **forms.parameters(),
         "inputs": Param(
             {},

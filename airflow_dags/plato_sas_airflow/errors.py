@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 class BatchError(ValueError):
     """The batch as a whole, or one of its stars, is not valid; the message names the field or the star.
 
-    Another try would find the same, unless `passing` says that what is in the way goes away by itself.
+    Another try would find the same, unless `transient` says that what is in the way goes away by itself.
     """
 
-    passing = False
+    transient = False
 
 
 class ApplyError(BatchError):
     """Some of the batch's resources cannot be created or adopted; the message names the first ten."""
 
-    def __init__(self, message: str, passing: bool = False) -> None:
+    def __init__(self, message: str, transient: bool = False) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.transient = transient
 
 
 def listed(problems: list[str], shown: int = 10) -> str:
@@ -33,5 +33,5 @@ def as_airflow(error: BatchError) -> "AirflowException":
     """The exception to raise: Airflow tries again only where the trouble may go away by itself."""
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-    kind = AirflowException if error.passing else AirflowFailException
+    kind = AirflowException if error.transient else AirflowFailException
     return kind(str(error))

@@ -12,7 +12,7 @@ from typing import Any, Self
 from plato_sas.api import DesiredState, StarState
 from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.kube.resource import BATCH_LABEL, RERUN_ANNOTATION, Resource
-from plato_sas_airflow.kube.status import final_state, last_rerun
+from plato_sas_airflow.kube.status import last_rerun, state_at_rest
 
 _IMMUTABLE = ("star", "campaign", "pipeline")
 _WORK = ("pipeline", "parameters", "inputs", "previousCampaign")
@@ -46,16 +46,16 @@ class RerunRequest:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`rerun`: what `spec.rerun` says beside its id. `reason` says why it is refused; `passing` that it may go away."""
+    """`rerun`: what `spec.rerun` says besides its id. `reason`: why the star is refused. `transient`: that may pass."""
 
     action: Action
     rerun: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
-    passing: bool = False
+    transient: bool = False
 
     @classmethod
-    def refuse(cls, reason: str, passing: bool = False) -> Self:
-        return cls(Action.REFUSE, reason=reason, passing=passing)
+    def refuse(cls, reason: str, transient: bool = False) -> Self:
+        return cls(Action.REFUSE, reason=reason, transient=transient)
 
 
 _FAILED_STEPS = Verdict(Action.RERUN, {"failed": True})
@@ -80,7 +80,7 @@ def assess(existing: Resource | None, wanted: Resource, batch: Batch, request: R
     if refusal is not None:
         return refusal
     metadata, name = existing["metadata"], wanted["metadata"]["name"]
-    state, same = final_state(existing), same_work(existing["spec"], wanted["spec"])
+    state, same = state_at_rest(existing), same_work(existing["spec"], wanted["spec"])
     owner = (metadata.get("labels") or {}).get(BATCH_LABEL)
     asked = request is not None and (metadata.get("annotations") or {}).get(RERUN_ANNOTATION) != request.token
     steps = request.fields() if request is not None and asked else {}
@@ -117,7 +117,7 @@ def _refusal(existing: Resource, wanted: Resource) -> Verdict | None:
                 "which cannot be changed; delete it, or use another campaign"
             )
     if existing["metadata"].get("deletionTimestamp"):
-        return Verdict.refuse(f"StarProcessing {name} is being deleted; try again when it is gone", passing=True)
+        return Verdict.refuse(f"StarProcessing {name} is being deleted; try again when it is gone", transient=True)
     return None
 
 

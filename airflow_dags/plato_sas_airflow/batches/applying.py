@@ -10,7 +10,7 @@ from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.errors import ApplyError, listed
 from plato_sas_airflow.kube.client import StarProcessingClient, reason_of
 from plato_sas_airflow.kube.resource import BATCH_LABEL, CLAIM_ANNOTATION, Resource
-from plato_sas_airflow.kube.status import final_state
+from plato_sas_airflow.kube.status import state_at_rest
 
 _ATTEMPTS = 8
 
@@ -45,7 +45,7 @@ async def cancel_batch(client: StarProcessingClient, batch: Batch) -> int:
     """
 
     def open_name(item: Resource) -> str | None:
-        return item["metadata"]["name"] if final_state(item) in (None, StarState.REJECTED) else None
+        return item["metadata"]["name"] if state_at_rest(item) in (None, StarState.REJECTED) else None
 
     found = await client.select(batch.namespace, f"{BATCH_LABEL}={batch.id}", open_name)
     names = [name for name in found if name is not None]
@@ -93,10 +93,10 @@ async def _create_or_adopt(
                 raise
             problem = reason_of(error)
         found = await client.get(name, batch.namespace)
-    return Verdict.refuse(f"StarProcessing {name} could not be changed: {problem}", passing=True)
+    return Verdict.refuse(f"StarProcessing {name} could not be changed: {problem}", transient=True)
 
 
 def _raise_refused(verdicts: list[Verdict]) -> None:
     refused = [verdict for verdict in verdicts if verdict.action is Action.REFUSE]
     if refused:
-        raise ApplyError(listed([one.reason for one in refused]), passing=all(one.passing for one in refused))
+        raise ApplyError(listed([one.reason for one in refused]), transient=all(one.transient for one in refused))

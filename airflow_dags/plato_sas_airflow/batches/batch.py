@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from plato_sas.api import API_VERSION, DesiredState, StarProcessing
 from plato_sas_airflow.errors import BatchError, listed
+from plato_sas_airflow.kube.names import joined_name
 from plato_sas_airflow.kube.resource import (
     BATCH_LABEL,
     CAMPAIGN_LABEL,
@@ -20,23 +21,10 @@ from plato_sas_airflow.stars.fields import problems
 from plato_sas_airflow.stars.star import Star
 from plato_sas_airflow.stars.values import Parameters, overlaid
 
-# 63 is the limit of a label value; 11 characters are left for what is named after the star's resource.
-_NAME_LENGTH = 52
-_HASH_LENGTH = 8
-
 
 def resource_name(star: str, campaign: str) -> str:
-    """The name of the star's resource: `<star>-<campaign>` in lower case.
-
-    Where that is not one-to-one (a character had to be replaced, the star's own hyphen could be the separator, or it
-    was cut to 52 characters) a short hash of both is appended.
-    """
-    plain = f"{star}-{campaign}".lower()
-    name = re.sub(r"[^a-z0-9-]", "-", plain)
-    if name == plain and "-" not in star and len(name) <= _NAME_LENGTH:
-        return name
-    digest = hashlib.sha256(f"{star}\0{campaign}".encode()).hexdigest()[:_HASH_LENGTH]
-    return f"{name[: _NAME_LENGTH - _HASH_LENGTH - 1].rstrip('-')}-{digest}"
+    """The name of a star's resource. Two stars that differ in case alone share it, which `Batch.named` refuses."""
+    return joined_name(star, campaign, unique=True)
 
 
 def batch_id(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:

@@ -8,10 +8,10 @@ from typing import Any, Self
 from plato_sas.api import StarState, StepState
 from plato_sas_airflow.errors import BatchError, listed
 from plato_sas_airflow.kube.resource import Resource
-from plato_sas_airflow.kube.status import final_state, step_state
+from plato_sas_airflow.kube.status import state_at_rest, step_state
 
 _GONE = "Deleted"
-_FINAL = frozenset(state.value for state in StarState if state.at_rest)
+_AT_REST = frozenset(state.value for state in StarState if state.at_rest)
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Goal:
 
     def state(self, resource: Resource) -> str | None:
         """The state that counts, or None where the status does not yet say one for the present spec."""
-        final = final_state(resource)
-        if self.step is None:
-            if final is not None:
-                return final.value
-            state = (resource.get("status") or {}).get("state")
-            # A final state of an older spec says nothing.
-            return None if state in _FINAL else state
-        return step_state(resource, self.step)
+        if self.step is not None:
+            return step_state(resource, self.step)
+        at_rest = state_at_rest(resource)
+        if at_rest is not None:
+            return at_rest.value
+        state = (resource.get("status") or {}).get("state")
+        # A state at rest of an older spec says nothing.
+        return None if state in _AT_REST else state
 
     def serialize(self) -> dict[str, Any]:
         return {

@@ -1,6 +1,6 @@
 """Count a batch: which stars are done, which failed and why, and how long the rest may take. Pure.
 
-Only an explicit, terminal, observed state counts (`states.final_state`). Everything else is under way, or a failure.
+Only an explicit, terminal, observed state counts (`states.state_at_rest`). Everything else is under way, or a failure.
 `Rejected` is final only after a while: the star runs as soon as somebody mends its pipeline or its module.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from plato_sas.api import StarState
 from plato_sas_airflow.batches.results import MAX_REPORTED, BatchResult, StarFailure, failure_of
 from plato_sas_airflow.kube.resource import Resource
-from plato_sas_airflow.kube.status import final_state
+from plato_sas_airflow.kube.status import state_at_rest
 
 
 class BatchProgress:
@@ -58,7 +58,7 @@ class BatchProgress:
         name = resource["metadata"]["name"]
         if name not in self._open:
             return None
-        state = final_state(resource)
+        state = state_at_rest(resource)
         if state is StarState.REJECTED:
             return self._reject(failure_of(self._names[name], resource, state), now)
         self._rejected.pop(name, None)

@@ -34,4 +34,4 @@ class StarCatalogueClient(StarProcessingClient):
                     raise ApplyError(f"StarCatalogue {wanted.name} is refused: {reason_of(error)}") from error
                 if error.status not in (404, 409):
                     raise
-        raise ApplyError(f"StarCatalogue {wanted.name} is changed by others again and again", passing=True)
+        raise ApplyError(f"StarCatalogue {wanted.name} is changed by others again and again", transient=True)

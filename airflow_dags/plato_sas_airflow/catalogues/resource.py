@@ -1,7 +1,5 @@
 """A campaign's StarCatalogue: its name, its spec, and what its status says for certain. Pure."""
 
-import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,14 +8,13 @@ from pydantic import ValidationError
 
 from plato_sas.api import API_VERSION, CatalogueState, StarCatalogue, StarCatalogueSpec
 from plato_sas_airflow.errors import BatchError, listed
+from plato_sas_airflow.kube.names import joined_name
 from plato_sas_airflow.kube.resource import CAMPAIGN_LABEL, RERUN_ANNOTATION, TASK_ANNOTATION, Resource
-from plato_sas_airflow.kube.status import is_observed, is_taken_up, last_rerun
+from plato_sas_airflow.kube.status import is_taken_up, last_rerun, observed_state
 
 DELETED = "Deleted"
 UNFINISHED = "Unfinished"
 """What is reported as a catalogue's state where it has none of its own any more, or none that is final."""
-_NAME_LENGTH = 52
-_HASH_LENGTH = 8
 _IMMUTABLE = ("campaign", "pipeline", "tables", "stars")
 
 
@@ -39,13 +36,8 @@ class CatalogueRef:
 
 
 def catalogue_name(campaign: str, pipeline: str) -> str:
-    """`<campaign>-<pipeline>` in lower case, with a short hash of both where that is not one-to-one."""
-    plain = f"{campaign}-{pipeline}".lower()
-    name = re.sub(r"[^a-z0-9-]", "-", plain)
-    if name == plain and "-" not in campaign and campaign == campaign.lower() and len(name) <= _NAME_LENGTH:
-        return name
-    digest = hashlib.sha256(f"{campaign}\0{pipeline}".encode()).hexdigest()[:_HASH_LENGTH]
-    return f"{name[: _NAME_LENGTH - _HASH_LENGTH - 1].rstrip('-')}-{digest}"
+    """The name of a campaign's catalogue."""
+    return joined_name(campaign, pipeline, unique=campaign == campaign.lower())
 
 
 def checked_spec(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,17 +98,12 @@ class WantedCatalogue:
             )
 
 
-def final_state(resource: Resource) -> CatalogueState | None:
-    """The final state of a catalogue, or None while it has none that belongs to its present spec."""
-    if not is_observed(resource):
-        return None
-    try:
-        state = CatalogueState((resource.get("status") or {}).get("state", ""))
-    except ValueError:  # none yet, or one that a newer operator writes
-        return None
-    if state is CatalogueState.REJECTED:
+def state_at_rest(resource: Resource) -> CatalogueState | None:
+    """The state of a catalogue that is final or `Rejected` and belongs to the present spec; None for any other."""
+    state = observed_state(resource, CatalogueState)
+    if state is CatalogueState.REJECTED or (state is not None and state.final and is_taken_up(resource)):
         return state
-    return state if state.final and is_taken_up(resource) else None
+    return None
 
 
 def summary(resource: Resource) -> dict[str, Any]:

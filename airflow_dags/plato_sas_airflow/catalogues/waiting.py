@@ -8,7 +8,7 @@ from kubernetes_asyncio.client import ApiClient
 
 from plato_sas.api import CatalogueState
 from plato_sas_airflow.catalogues.client import StarCatalogueClient
-from plato_sas_airflow.catalogues.resource import DELETED, UNFINISHED, CatalogueRef, final_state, summary
+from plato_sas_airflow.catalogues.resource import DELETED, UNFINISHED, CatalogueRef, state_at_rest, summary
 from plato_sas_airflow.kube.resource import Resource
 from plato_sas_airflow.kube.watching import Log, Observer, Watcher, until_first
 
@@ -40,7 +40,7 @@ class CatalogueObserver(Observer):
         if resource["metadata"]["uid"] != self._catalogue.uid:
             self._gone()
             return
-        state, told = final_state(resource), summary(resource)
+        state, told = state_at_rest(resource), summary(resource)
         self.rejected = told if state is CatalogueState.REJECTED else None
         if state is not None and self.rejected is None:
             self.end = told

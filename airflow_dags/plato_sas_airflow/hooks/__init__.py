@@ -1,0 +1,1 @@
+"""The hook: resources through an Airflow connection to Kubernetes."""

@@ -1,20 +1,32 @@
 """What the status of a resource, and of a StarProcessing above all, says for certain. Pure."""
 
+from enum import StrEnum
+from typing import TypeVar
+
 from plato_sas.api import StarState
 from plato_sas_airflow.kube.resource import Resource
 
+S = TypeVar("S", bound=StrEnum)
 
-def final_state(resource: Resource) -> StarState | None:
-    """The final state of a resource, or None while it has none that belongs to its present spec.
 
-    It belongs to it when `status.observedGeneration` is the resource's generation, and the rerun that the spec asks
-    for was taken up. A star that is not accepted, and would run if it were, is `Rejected`, also where it ran before.
-    """
+def observed_state(resource: Resource, kind: type[S]) -> S | None:
+    """The state that the status names for the present spec; None if it names none, or one of a newer operator."""
     if not is_observed(resource):
         return None
     try:
-        state = StarState((resource.get("status") or {}).get("state", ""))
-    except ValueError:  # none yet, or one that a newer operator writes
+        return kind((resource.get("status") or {}).get("state", ""))
+    except ValueError:
+        return None
+
+
+def state_at_rest(resource: Resource) -> StarState | None:
+    """The state of a star that is final or `Rejected` and belongs to the present spec; None for any other.
+
+    A final state belongs to the present spec when the operator has observed the spec and taken up the rerun that it
+    asks for. A star that would run if it were accepted counts as `Rejected`, even if it ran before.
+    """
+    state = observed_state(resource, StarState)
+    if state is None:
         return None
     if state.final and is_taken_up(resource):
         return state

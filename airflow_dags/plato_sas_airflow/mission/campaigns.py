@@ -36,6 +36,15 @@ def previous_campaign(campaign: str, asked: str) -> str:
     return f"{found['word']}{int(found['number']) - 1:0{_width(found['number'])}d}"
 
 
+def campaigns_up_to(campaign: str, most: int = 8) -> list[str]:
+    """A campaign and the ones before it, the latest first, at most `most`; empty for an empty name."""
+    found: list[str] = []
+    while campaign and len(found) < most:
+        found.append(campaign)
+        campaign = previous_campaign(campaign, AUTOMATIC)
+    return found
+
+
 def _width(number: str) -> int:
     """Of a number with leading zeros, its digits."""
     return len(number) if number.startswith("0") else 1

@@ -3,6 +3,7 @@
 Airflow marks a field as required, and refuses it empty, unless its type admits null.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from airflow.sdk import Param
 from pydantic import TypeAdapter
 
 from plato_sas.api import PathName, StepName
+from plato_sas_airflow.mission.campaigns import AUTOMATIC, NONE, campaigns_up_to
 from plato_sas_airflow.notifications import deadline_alert, failed_run_callback
 from plato_sas_airflow.settings import Settings
 
@@ -58,6 +60,7 @@ def campaign(settings: Settings) -> dict[str, Param]:
             settings.campaign,
             title="Campaign",
             description="Campaign (quarter) of the products, such as Q5.",
+            **_proposed(campaigns_up_to(settings.campaign)),
             **_OR_EMPTY,
         )
     }
@@ -125,12 +128,13 @@ def fraction(default: float, title: str, description: str) -> Param:
     return Param(default, title=title, description=description, type="number", minimum=0, maximum=1)
 
 
-def previous(default: str = "auto") -> dict[str, Param]:
+def previous(settings: Settings) -> dict[str, Param]:
     return {
         "previous_campaign": Param(
-            default,
+            AUTOMATIC,
             title="Campaign before",
             description="Its products of the star are inputs. auto: the quarter before (Q4 for Q5). none: no other.",
+            examples=[AUTOMATIC, NONE, *campaigns_up_to(settings.campaign)[1:]],
             type="string",
             maxLength=48,
         )
@@ -157,5 +161,16 @@ def stars() -> dict[str, Param]:
     return {"stars": Param([], title="Stars", description="Identifiers of stars, one a line.", items=_STAR, **_LIST)}
 
 
+def states(names: Sequence[str], default: str, description: str) -> Param:
+    """States to choose from, several at a time; a page shows the choice only for `examples`."""
+    items = {"type": "string", "enum": list(names)}
+    return Param([default], title="States", description=description, examples=list(names), items=items, **_LIST)
+
+
 def steps(title: str, description: str) -> Param:
     return Param([], title=title, description=description, items=TypeAdapter(StepName).json_schema(), **_LIST)
+
+
+def _proposed(values: list[str]) -> dict[str, Any]:
+    """Values that a field proposes while others are accepted, too."""
+    return {"examples": values} if values else {}

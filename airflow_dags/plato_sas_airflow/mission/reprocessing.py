@@ -13,7 +13,7 @@ from typing import Any, Self
 from plato_sas.api import StepState
 from plato_sas_airflow.errors import BatchError, listed
 from plato_sas_airflow.kube.resource import Resource
-from plato_sas_airflow.kube.status import final_state
+from plato_sas_airflow.kube.status import state_at_rest
 from plato_sas_airflow.mission.targets.planning import PlannedBatch
 from plato_sas_airflow.stars.star import star_spec
 from plato_sas_airflow.stars.values import Parameters, overlaid
@@ -41,7 +41,7 @@ class Present:
 
     @classmethod
     def of(cls, resource: Resource) -> Self:
-        spec, state = resource["spec"], final_state(resource)
+        spec, state = resource["spec"], state_at_rest(resource)
         steps = (resource.get("status") or {}).get("steps") or []
         failed = frozenset(step["name"] for step in steps if step.get("state") == StepState.FAILED)
         kept = {key: spec[key] for key in ("parameters", "inputs", *_KEPT) if spec.get(key)}

@@ -16,7 +16,7 @@ from plato_sas_airflow.catalogues.resource import (
     WantedCatalogue,
     catalogue_name,
     checked_spec,
-    final_state,
+    state_at_rest,
     summary,
 )
 from plato_sas_airflow.errors import BatchError, as_airflow
@@ -139,7 +139,7 @@ class StarCatalogueOperator(CampaignTask):
                 "Catalogue %s of campaign %s in namespace %s", wanted.name, wanted.spec["campaign"], wanted.namespace
             )
             made = asyncio.run(self._apply(wanted))
-            catalogue, state = CatalogueRef.of(made), final_state(made)
+            catalogue, state = CatalogueRef.of(made), state_at_rest(made)
             if state is not None and state.final:
                 return self._conclude(context, summary(made))
             if not self.deferrable:

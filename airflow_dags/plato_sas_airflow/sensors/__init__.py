@@ -1,0 +1,1 @@
+"""The sensor: waits for stars that something else processes."""

@@ -86,10 +86,10 @@ def decoded(field: str, value: object) -> object:
 
 
 def names_of(field: str, value: object) -> list[str]:
-    """A list of names, or its JSON text; empty for None and the empty text. Raises BatchError."""
-    if value is None or value == "":
+    """A list of names, or its JSON text; empty for None, `null` and the empty text. Raises BatchError."""
+    found = None if value == "" else decoded(field, value)
+    if found is None:
         return []
-    found = decoded(field, value)
     if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
         raise BatchError(f"{field}: a list of names is wanted, not {found!r}")
     return [text_of(field, one) for one in found]

@@ -1,0 +1,1 @@
+"""The triggers: what waits in Airflow's triggerer for operators and the sensor."""

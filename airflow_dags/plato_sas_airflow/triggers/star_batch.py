@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 from airflow.utils.state import TaskInstanceState
 from asgiref.sync import sync_to_async
 
@@ -14,6 +14,7 @@ from plato_sas_airflow.batches.batch import Batch
 from plato_sas_airflow.batches.processing import BatchProcessing
 from plato_sas_airflow.batches.waiting import Waiting
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
+from plato_sas_airflow.triggers.task import TaskTrigger
 
 # Enough to ask Airflow for the task's state and to patch a thousand stars.
 _KILL_SECONDS = 180.0
@@ -21,7 +22,7 @@ _KILL_SECONDS = 180.0
 _unfinished: set[asyncio.Task[None]] = set()
 
 
-class StarBatchTrigger(BaseTrigger):
+class StarBatchTrigger(TaskTrigger):
     """Follows a batch with one watch, and fires once: when every star has ended, or the deadline has passed.
 
     It keeps nothing that matters: the same trigger in another triggerer finds the same stars by their label.
@@ -39,22 +40,17 @@ class StarBatchTrigger(BaseTrigger):
         deadline: float | None = None,
         waiting: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(kubernetes_conn_id)
         self.batch = Batch.deserialize(batch)
-        self.kubernetes_conn_id = kubernetes_conn_id
         self.deadline = deadline
         self.waiting = Waiting.deserialize(waiting or {})
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "batch": self.batch.serialize(),
-                "kubernetes_conn_id": self.kubernetes_conn_id,
-                "deadline": self.deadline,
-                "waiting": self.waiting.serialize(),
-            },
-        )
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "batch": self.batch.serialize(),
+            "deadline": self.deadline,
+            "waiting": self.waiting.serialize(),
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         async with StarProcessingHook(self.kubernetes_conn_id).client() as client:

@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from plato_sas_airflow.catalogues.resource import CatalogueRef
 from plato_sas_airflow.catalogues.waiting import wait_for_catalogue
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
+from plato_sas_airflow.triggers.task import TaskTrigger
 
 
-class StarCatalogueTrigger(BaseTrigger):
+class StarCatalogueTrigger(TaskTrigger):
     """Follows one StarCatalogue with one watch, and fires once: when it has ended, is gone, or the deadline has passed.
 
     :param catalogue: what `CatalogueRef.serialize` returns.
@@ -26,22 +27,17 @@ class StarCatalogueTrigger(BaseTrigger):
         deadline: float | None = None,
         rejected_seconds: float = 300.0,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(kubernetes_conn_id)
         self.catalogue = CatalogueRef(**catalogue)
-        self.kubernetes_conn_id = kubernetes_conn_id
         self.deadline = deadline
         self.rejected_seconds = rejected_seconds
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "catalogue": self.catalogue.serialize(),
-                "kubernetes_conn_id": self.kubernetes_conn_id,
-                "deadline": self.deadline,
-                "rejected_seconds": self.rejected_seconds,
-            },
-        )
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "catalogue": self.catalogue.serialize(),
+            "deadline": self.deadline,
+            "rejected_seconds": self.rejected_seconds,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         async with StarProcessingHook(self.kubernetes_conn_id).get_conn() as connection:

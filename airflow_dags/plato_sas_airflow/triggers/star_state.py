@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from plato_sas_airflow.batches.goal import Goal, Reaching
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.kube.resource import Resource
 from plato_sas_airflow.kube.watching import Observer, Watcher
+from plato_sas_airflow.triggers.task import TaskTrigger
 
 
 class _StateObserver(Observer):
@@ -41,7 +42,7 @@ class _StateObserver(Observer):
         return False
 
 
-class StarStateTrigger(BaseTrigger):
+class StarStateTrigger(TaskTrigger):
     """Watches one star, or those of a label selector; fires once: when the goal is reached, or out of reach.
 
     :param namespace: where the stars are.
@@ -61,26 +62,21 @@ class StarStateTrigger(BaseTrigger):
         selector: str = "",
         report_seconds: float = 60.0,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(kubernetes_conn_id)
         self.namespace = namespace
         self.goal = Goal.deserialize(goal)
-        self.kubernetes_conn_id = kubernetes_conn_id
         self.name = name
         self.selector = selector
         self.report_seconds = report_seconds
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "namespace": self.namespace,
-                "goal": self.goal.serialize(),
-                "kubernetes_conn_id": self.kubernetes_conn_id,
-                "name": self.name,
-                "selector": self.selector,
-                "report_seconds": self.report_seconds,
-            },
-        )
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "namespace": self.namespace,
+            "goal": self.goal.serialize(),
+            "name": self.name,
+            "selector": self.selector,
+            "report_seconds": self.report_seconds,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         reaching = Reaching(self.goal)

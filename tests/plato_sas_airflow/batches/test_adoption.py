@@ -55,7 +55,7 @@ def test_without_a_wish_only_what_is_not_done_runs(existing: Resource | None, ac
     verdict = assess(existing, WANTED, BATCH)
     assert verdict.action is action
     assert bool(verdict.reason) == (action is Action.REFUSE)
-    assert not verdict.passing
+    assert not verdict.transient
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_resource_that_is_being_deleted_is_refused_for_now() -> None:
     dying["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     verdict = assess(dying, WANTED, BATCH)
     assert "being deleted" in verdict.reason
-    assert verdict.passing
+    assert verdict.transient
 
 
 def test_a_refusal_says_whose_it_is_and_what_helps() -> None:

@@ -6,7 +6,7 @@ from plato_sas.api import StarState
 from plato_sas_airflow.batches.progress import BatchProgress
 from plato_sas_airflow.batches.results import BatchResult
 from plato_sas_airflow.kube.resource import Resource
-from plato_sas_airflow.kube.status import final_state
+from plato_sas_airflow.kube.status import state_at_rest
 from tests.plato_sas_airflow.resources import BATCH, changed, resource
 
 NAMES = BATCH.names()
@@ -15,7 +15,7 @@ NAMES = BATCH.names()
 @pytest.mark.parametrize("state", list(StarState))
 def test_only_final_states_end_a_star(state: StarState) -> None:
     expected = state if state in ("Succeeded", "Failed", "Cancelled", "Rejected") else None
-    assert final_state(resource(state=state.value)) == expected
+    assert state_at_rest(resource(state=state.value)) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,19 +112,19 @@ def test_the_result_names_a_hundred_failures_and_counts_all() -> None:
 
 def test_a_rerun_that_was_taken_up_ends_the_star() -> None:
     again = changed(resource(state="Succeeded", status={"rerun": 2}), rerun={"id": 2})
-    assert final_state(again) is StarState.SUCCEEDED
+    assert state_at_rest(again) is StarState.SUCCEEDED
 
 
 def test_a_star_that_is_not_accepted_is_rejected_even_if_it_had_succeeded() -> None:
     """A rerun with parameters that do not fit: the state is still that of before."""
     refused = {"type": "Accepted", "status": "False", "reason": "SpecInvalid", "message": "parameters.x: no"}
     stale = changed(resource(state="Succeeded", status={"conditions": [refused]}), rerun={"id": 1})
-    assert final_state(stale) is StarState.REJECTED
+    assert state_at_rest(stale) is StarState.REJECTED
     failure = BatchProgress(NAMES).observe(stale, 0.0)
     assert failure is not None
     assert failure.text() == "KIC1: Rejected, SpecInvalid\n    parameters.x: no"
     ended = resource(state="Succeeded", status={"conditions": [refused]})
-    assert final_state(ended) is StarState.SUCCEEDED
+    assert state_at_rest(ended) is StarState.SUCCEEDED
 
 
 def test_a_rejected_star_may_heal_within_its_grace() -> None:

@@ -13,7 +13,7 @@ from plato_sas_airflow.catalogues.resource import (
     WantedCatalogue,
     catalogue_name,
     checked_spec,
-    final_state,
+    state_at_rest,
     summary,
 )
 from plato_sas_airflow.catalogues.tables import read_tables
@@ -122,7 +122,7 @@ def test_one_on_its_way_out_is_refused() -> None:
     ],
 )
 def test_only_a_final_state_of_the_present_spec_counts(status: Any, spec: Any, state: str | None) -> None:
-    assert final_state(existing(generation=2, status=status, **spec)) == state
+    assert state_at_rest(existing(generation=2, status=status, **spec)) == state
 
 
 async def test_a_deleted_or_replaced_catalogue_is_never_a_success() -> None:

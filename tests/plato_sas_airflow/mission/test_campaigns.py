@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk import Asset
 
-from plato_sas_airflow.mission.campaigns import campaign_asset, previous_campaign
+from plato_sas_airflow.mission.campaigns import campaign_asset, campaigns_up_to, previous_campaign
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,14 @@ from plato_sas_airflow.mission.campaigns import campaign_asset, previous_campaig
 )
 def test_the_campaign_before(campaign: str, asked: str, before: str) -> None:
     assert previous_campaign(campaign, asked) == before
+
+
+@pytest.mark.parametrize(
+    ("campaign", "expected"),
+    [("Q3", ["Q3", "Q2", "Q1"]), ("demo", ["demo"]), ("", []), ("Q12", [f"Q{number}" for number in range(12, 4, -1)])],
+)
+def test_campaigns_up_to_one(campaign: str, expected: list[str]) -> None:
+    assert campaigns_up_to(campaign) == expected
 
 
 def test_a_campaigns_asset_is_found_by_its_address() -> None:

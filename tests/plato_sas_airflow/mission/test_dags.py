@@ -158,6 +158,38 @@ def test_the_settings_are_the_forms_defaults(monkeypatch: pytest.MonkeyPatch) ->
     assert arrivals.schedule == "@hourly"
 
 
+MAY_BE_EMPTY = (
+    *("inputs", "namespace", "parameters", "samples", "stars", "states", "target_list"),
+    *("failed_steps", "rerun_from"),
+)
+
+
+@pytest.mark.parametrize("name", MISSION)
+def test_a_field_that_may_be_empty_has_no_required_mark(dags: dict[str, DAG], name: str) -> None:
+    """Airflow's page marks a field whose type does not admit null, and sends null for one that was emptied."""
+    params = dags[name].params
+    fields = [params.get_param(field) for field in MAY_BE_EMPTY if field in params]
+    assert len(fields) >= 3
+    for param in fields:
+        assert param.resolve(None) is None
+
+
+def test_forms_propose_the_campaigns_and_pipelines_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__PLATO_SAS__CAMPAIGN", "Q3")
+    read = bag()
+    for name in MISSION:
+        params = read.dags[name].params
+        proposed = {
+            field: params.get_param(field).schema["examples"] for field in ("campaign", "previous_campaign", "pipeline")
+        }
+        assert proposed == {
+            "campaign": ["Q3", "Q2", "Q1"],
+            "previous_campaign": ["auto", "none", "Q2", "Q1"],
+            "pipeline": ["sas-baseline", "sas-demo"],
+        }
+        assert params.get_param("campaign").resolve("S1") == "S1", "others are accepted, too"
+
+
 def test_a_setting_that_is_not_valid_is_an_import_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__PLATO_SAS__BATCH_SIZE", "many")
     errors = bag().import_errors

@@ -180,6 +180,12 @@ def test_stars_and_a_list_of_stars_exclude_each_other() -> None:
         reprocess.plan_reprocessing(Settings(), asked, "/nowhere")
 
 
+def test_a_choice_of_nothing_is_refused_and_not_a_run_without_stars() -> None:
+    asked = {**FORM, "stars": None, "target_list": None, "states": None, "failed_steps": None}
+    with pytest.raises(AirflowFailException, match="stars, target_list, states: at least one of them is wanted"):
+        reprocess.plan_reprocessing(Settings(), asked, "/nowhere")
+
+
 class Told(BaseNotifier):
     """Keeps what it is told."""
 

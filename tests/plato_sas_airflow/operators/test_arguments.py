@@ -135,7 +135,14 @@ def test_rendered_texts_become_what_they_mean() -> None:
     assert made.rerun_request(context) is None
 
 
-def test_a_wish_is_new_after_a_clear_and_the_same_for_retries() -> None:
+@pytest.mark.parametrize("emptied", ["", "[]", "null", None])
+def test_an_emptied_list_of_steps_is_no_rerun(emptied: str | None) -> None:
+    """A page sends null for a field that was emptied, and the DAGs' templates render it as JSON."""
+    context: Any = {"ti": Task()}
+    assert operator(rerun_from=emptied).rerun_request(context) is None
+
+
+def test_a_rerun_request_is_new_after_a_clear_and_the_same_for_retries() -> None:
     """Airflow adds the tries before to `max_tries` when a task is cleared."""
     made = operator(rerun="true", rerun_from='["msap1"]', retries=2)
 

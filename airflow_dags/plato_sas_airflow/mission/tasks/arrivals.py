@@ -13,7 +13,7 @@ from plato_sas_airflow.mission.arrivals.readiness import look
 from plato_sas_airflow.mission.arrivals.store import Store, read_started, write_started
 from plato_sas_airflow.mission.targets.files import write_batches
 from plato_sas_airflow.mission.targets.planning import plan
-from plato_sas_airflow.mission.tasks.final import final
+from plato_sas_airflow.mission.tasks.errors import airflow_errors
 from plato_sas_airflow.mission.tasks.lists import batch_arguments, required_campaign, validated_list, work_folder
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.stars.files import read_stars
@@ -21,7 +21,7 @@ from plato_sas_airflow.stars.files import read_stars
 log = logging.getLogger(__name__)
 
 
-@final
+@airflow_errors
 def plan_arrivals(settings: Settings, params: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
     """The arguments of each batch's StarBatchOperator, for the stars that are ready and were not started before.
 

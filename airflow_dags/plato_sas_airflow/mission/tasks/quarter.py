@@ -11,7 +11,7 @@ from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.mission.campaigns import all_campaigns, campaign_asset, previous_campaign
 from plato_sas_airflow.mission.targets.files import write_batches
 from plato_sas_airflow.mission.targets.planning import plan
-from plato_sas_airflow.mission.tasks.final import final
+from plato_sas_airflow.mission.tasks.errors import airflow_errors
 from plato_sas_airflow.mission.tasks.lists import batch_arguments, required_campaign, validated_list
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.stars.fields import problems
@@ -20,7 +20,7 @@ from plato_sas_airflow.stars.values import parameters_of
 log = logging.getLogger(__name__)
 
 
-@final
+@airflow_errors
 def quarter_request(params: Mapping[str, Any], events: Mapping[Any, Any], folder: str) -> dict[str, Any]:
     """What a run is asked for: its form's fields, over which the asset events that started it lay their extras.
 
@@ -49,7 +49,7 @@ def quarter_request(params: Mapping[str, Any], events: Mapping[Any, Any], folder
     return asked
 
 
-@final
+@airflow_errors
 def catalogue_tables(folder: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The catalogue's tables; skips the task where no catalogue is wanted. Raises AirflowFailException."""
     if not asked["catalogue"]:
@@ -57,7 +57,7 @@ def catalogue_tables(folder: str, asked: Mapping[str, Any]) -> list[dict[str, An
     return read_tables(folder, asked["pipeline"])
 
 
-@final
+@airflow_errors
 def plan_quarter(settings: Settings, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """The arguments of each batch's StarBatchOperator. Raises AirflowFailException naming file and lines."""
     found = validated_list(settings, asked, asked["folder"])

@@ -10,7 +10,7 @@ from plato_sas_airflow.kube.resource import CAMPAIGN_LABEL
 from plato_sas_airflow.mission.campaigns import previous_campaign
 from plato_sas_airflow.mission.reprocessing import Present, Selection, batches, chosen, groups, in_states
 from plato_sas_airflow.mission.targets.files import read_list, write_batches
-from plato_sas_airflow.mission.tasks.final import final
+from plato_sas_airflow.mission.tasks.errors import airflow_errors
 from plato_sas_airflow.mission.tasks.lists import failed_stars_path, required_campaign
 from plato_sas_airflow.settings import Settings
 from plato_sas_airflow.stars.values import names_of, parameters_of
@@ -18,7 +18,7 @@ from plato_sas_airflow.stars.values import names_of, parameters_of
 log = logging.getLogger(__name__)
 
 
-@final
+@airflow_errors
 def plan_reprocessing(settings: Settings, params: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
     """The arguments of each batch's StarBatchOperator; empty where no star is to be processed again.
 
@@ -48,13 +48,16 @@ def _selection(settings: Settings, params: Mapping[str, Any], campaign: str) -> 
         raise BatchError("stars, target_list: only one of them is wanted")
     if params["target_list"]:
         stars = _listed(params["target_list"], settings.star_column)
+    states = names_of("states", params["states"])
+    if not stars and not states:
+        raise BatchError("stars, target_list, states: at least one of them is wanted")
     hook = StarProcessingHook(settings.connection)
     namespace = params["namespace"] or hook.namespace()
     selector = f"{CAMPAIGN_LABEL}={campaign}"
     present = hook.run(lambda client: client.select(namespace, selector, Present.of))
     if stars:
         return chosen(present, params["pipeline"], stars)
-    return in_states(present, params["pipeline"], params["states"], params["failed_steps"])
+    return in_states(present, params["pipeline"], states, names_of("failed_steps", params["failed_steps"]))
 
 
 def _listed(path: str, column: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What cannot be right fails a task for good."""
+"""How the tasks of the DAGs fail."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -10,14 +10,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def final(call: Callable[P, T]) -> Callable[P, T]:
-    """A BatchError of `call` fails the task without Airflow's retries, which would find the same."""
+def airflow_errors(call: Callable[P, T]) -> Callable[P, T]:
+    """Raise a BatchError of `call` as Airflow's exception, so that Airflow retries only what may pass."""
 
     @wraps(call)
-    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return call(*args, **kwargs)
         except BatchError as error:
             raise as_airflow(error) from error
 
-    return told
+    return wrapped
