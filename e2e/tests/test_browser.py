@@ -62,6 +62,7 @@ def pages(airflow: AirflowService) -> Iterator[AirflowPages]:
         yield AirflowPages(driver, airflow.url)
 
 
+@pytest.mark.alone  # it restarts the demo's Airflow, and a browser that waits for a processor draws no editors
 @pytest.mark.timeout(300, func_only=True)
 def test_a_star_from_the_form_to_its_products(
     site: Site, star: str, products: str, airflow: AirflowService, pages: AirflowPages

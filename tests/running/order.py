@@ -1,4 +1,4 @@
-"""The order of a run: what runs alone first, beside it what needs no platform, then the longest files.
+"""The order of a run: the longest of what runs alone, beside it what needs no platform, then the longest files.
 
 A file is one worker's, because its tests share fixtures; `seconds.json` has what each took when it was measured.
 """
@@ -13,6 +13,7 @@ import pytest
 from tests.running.alone import is_alone, needs_platform
 
 MEASURED = Path(__file__).with_name("seconds.json")
+_FIRST = 2  # files with tests that run alone: the other workers have the tests that need no platform meanwhile
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -35,12 +36,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def ranking(items: list[pytest.Item], seconds: dict[str, float]) -> Callable[[pytest.Item], tuple[Any, ...]]:
     """A sort key; without measured seconds a file counts as the longest, so that it is not the last to begin."""
-    alone = {file_of(item) for item in items if is_alone(item)}
+    alone = sorted({file_of(item) for item in items if is_alone(item)}, key=lambda file: -seconds.get(file, 0.0))
     platform = {file_of(item) for item in items if needs_platform(item)}
 
     def rank(item: pytest.Item) -> tuple[Any, ...]:
         file = file_of(item)
-        group = 0 if file in alone else 2 if file in platform else 1
+        if file in alone[:_FIRST]:
+            group = 0
+        elif file not in platform:
+            group = 1
+        else:
+            group = 2 if file in alone else 3
         return group, -seconds.get(file, float("inf") if file in platform else 0.0), file, not is_alone(item)
 
     return rank
