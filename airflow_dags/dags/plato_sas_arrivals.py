@@ -1,8 +1,8 @@
 """### Arrivals
 
-Starts the stars of a target list whose inputs have arrived: the light curve is there and the transit flag is set, and
-where the flag is true the transit removal kit is there as well. A look takes all stars together and starts those that
-are ready in batches; it can be repeated at will, since a star that is under way or done is not started again.
+Starts the stars of a target list whose inputs have arrived: the light curve, the transit flag and, if the flag is true,
+the transit removal kit. A run looks at all stars and starts those that are ready, in batches. It can be repeated at
+will, since a star that is under way or finished is not started again.
 """
 
 from typing import Any
@@ -34,10 +34,10 @@ SETTINGS = Settings.read()
     **forms.common(SETTINGS, "arrivals"),
 )
 def plato_sas_arrivals() -> None:
-    # Two looks side by side would start the same stars; the second would only adopt them, but keep a task waiting.
+    # Of two concurrent looks, the second would only adopt the first one's stars, and keep a task waiting.
     @task(max_active_tis_per_dag=1)
     def look(params: dict[str, Any], dag_run: Any) -> list[dict[str, Any]]:
-        """See which stars are ready and not started, and write the batches."""
+        """Find the stars that are ready and not started yet, and write the batches."""
         from plato_sas_airflow.mission.tasks.arrivals import plan_arrivals
         from plato_sas_airflow.mission.tasks.lists import folder_of
 
@@ -45,14 +45,14 @@ def plato_sas_arrivals() -> None:
 
     @task(trigger_rule=TriggerRule.ALL_DONE)
     def remember(planned: list[dict[str, Any]] | None, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
-        """Keep the stars that have ended; fail if a batch has no result."""
+        """Record the finished stars; fail if a batch has failed or has no result."""
         from airflow.sdk.exceptions import AirflowFailException
 
         from plato_sas_airflow.mission.tasks.arrivals import remember_arrivals
         from plato_sas_airflow.mission.tasks.lists import folder_of
 
         if planned is None:
-            raise AirflowFailException("The stars could not be looked at; the log of that task says why")
+            raise AirflowFailException("There are no batches: the task `look` failed; see its log")
         results = [ti.xcom_pull(task_ids="stars", map_indexes=index) for index in range(len(planned))]
         remember_arrivals(SETTINGS, params, folder_of(SETTINGS, dag_run), planned, results)
 

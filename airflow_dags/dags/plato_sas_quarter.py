@@ -1,11 +1,11 @@
 """### A quarter
 
-Takes the stars of a target list through a pipeline, and has a catalogue made of the results.
+Processes the stars of a target list with a pipeline, and makes a catalogue of the results.
 
-The list is CSV, VOTable, FITS or ECSV, with the column `star` and, if they are there, `sample` and `priority`. Rows
-that are not valid are written down and left out; too many of them stop the run. The stars go in batches, those of
-higher priority first. A batch that fails can be cleared: only what is not done is processed again, and the run goes on.
-At the end the asset `plato-sas://<campaign>` is updated.
+The list is CSV, VOTable, FITS or ECSV, with the column `star` and optionally `sample` and `priority`. Rows that are not
+valid are recorded and left out; too many of them fail the run. The stars are processed in batches, those of higher
+priority first. A batch that fails can be cleared: only unfinished and failed stars are processed again, and the run
+continues. At the end the asset `plato-sas://<campaign>` is updated.
 
 Airflow creates and watches StarProcessing and StarCatalogue resources; the operator in the cluster does the work.
 """
@@ -27,7 +27,7 @@ TABLES = SETTINGS.catalogue_tables or str(Path(__file__).parent / "catalogues")
 
 @dag(
     schedule=Asset(SETTINGS.targets_asset),
-    description="The stars of a target list through a pipeline, and a catalogue of the results",
+    description="Processes the stars of a target list, and makes a catalogue of the results",
     doc_md=__doc__,
     max_active_runs=2,
     params={
@@ -44,7 +44,7 @@ TABLES = SETTINGS.catalogue_tables or str(Path(__file__).parent / "catalogues")
 def plato_sas_quarter() -> None:
     @task(multiple_outputs=True)
     def request(params: dict[str, Any], triggering_asset_events: Any, dag_run: Any) -> dict[str, Any]:
-        """What is asked for: the form's fields, or what the asset event says."""
+        """The request: the form's fields, or those of the asset event."""
         from plato_sas_airflow.mission.tasks.lists import folder_of
         from plato_sas_airflow.mission.tasks.quarter import quarter_request
 

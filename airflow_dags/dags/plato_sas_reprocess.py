@@ -1,9 +1,9 @@
 """### Reprocess stars of a campaign
 
-Takes stars of a campaign again: those that are named, those of a list (such as a batch's file of failed stars), or else
-those that have ended in certain states, failed ones by default. They keep the parameters, inputs and the campaign
-before that they were processed with; the form's parameters are laid over them. Steps for which nothing has changed are
-reused, unless they are to run again.
+Processes stars of a campaign again: those that are named, those of a list (such as a batch's file of failed stars), or
+else those in certain states, by default `Failed`. They keep their parameters, inputs and previous campaign; the form's
+parameters are merged into theirs. Steps for which nothing has changed are reused, unless the form says that they run
+again.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ STATES = ["Failed", "Cancelled", "Rejected", "Succeeded"]
 
 @dag(
     schedule=None,
-    description="Failed or chosen stars of a campaign again, from a step or with other parameters",
+    description="Processes stars of a campaign again, from a step or with other parameters",
     doc_md=__doc__,
     params={
         **forms.campaign(SETTINGS),
@@ -31,11 +31,11 @@ STATES = ["Failed", "Cancelled", "Rejected", "Succeeded"]
             type=["string", "null"],
             maxLength=1024,
             title="List of stars",
-            description="These stars: a path or URL of a list, such as a batch's failed stars.",
+            description="Path or URL of a list with the stars, such as a batch's failed stars.",
         ),
-        "states": forms.states(STATES, "Failed", "Where no stars are given: those in these states."),
+        "states": forms.states(STATES, "Failed", "If no stars are given: all stars in these states."),
         "failed_steps": forms.steps("Failed steps", "Of these, only stars that failed at one of these steps."),
-        "rerun_from": forms.steps("Run again from", "These steps run although nothing has changed for them."),
+        "rerun_from": forms.steps("Run again from", "These steps run even if nothing has changed for them."),
         **forms.parameters(),
         **forms.previous(SETTINGS),
         **forms.batches(SETTINGS),

@@ -1,7 +1,7 @@
 """### One star
 
-Takes one star through a pipeline, with parameters of its own. A star that has succeeded already counts at once, unless
-it is to run again.
+Processes one star with a pipeline and with parameters of its own. A star that has already succeeded counts at once,
+unless `rerun` is set.
 """
 
 from airflow.sdk import Param, dag
@@ -16,7 +16,7 @@ SETTINGS = Settings.read()
 
 @dag(
     schedule=None,
-    description="One star through a pipeline",
+    description="Processes one star",
     doc_md=__doc__,
     user_defined_macros={"previous_campaign": previous_campaign},
     params={
@@ -29,7 +29,7 @@ SETTINGS = Settings.read()
             {},
             type=["object", "null"],
             title="Inputs",
-            description="Files that are elsewhere on the inputs volume than the pipeline says: "
+            description="Files whose path on the inputs volume differs from the pipeline's: "
             '{"DP1_LC_MERGED": {"path": "x.h5"}}.',
         ),
         "priority": Param(
@@ -44,15 +44,15 @@ SETTINGS = Settings.read()
             "",
             enum=["", "Fused", "PerStep"],
             title="Stages",
-            description="How steps become pods; what the pipeline says if empty.",
+            description="How steps become pods; as in the pipeline if empty.",
         ),
         "rerun": Param(
             False,
             type="boolean",
             title="Run again",
-            description="Look at every step again; what nothing has changed for is reused.",
+            description="Assess every step again; steps for which nothing has changed are reused.",
         ),
-        "rerun_from": forms.steps("Run again from", "These steps run although nothing has changed for them."),
+        "rerun_from": forms.steps("Run again from", "These steps run even if nothing has changed for them."),
     },
     **forms.common(SETTINGS, "star"),
 )

@@ -1,4 +1,4 @@
-"""When a run is late: measured from the time at which it was queued."""
+"""From when a run's deadline is measured: the time it was queued."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class RunQueued(BaseDeadlineReference):
-    """The time at which a run was queued first; clearing its tasks does not move it.
+    """The time a run was first queued; clearing its tasks does not change it.
 
-    Airflow's own `DAGRUN_QUEUED_AT` is moved when tasks are cleared, and from 3.3.0 to at least 3.3.2 that fails: no
+    Airflow's own `DAGRUN_QUEUED_AT` changes when tasks are cleared, and from 3.3.0 to at least 3.3.2 that fails: no
     task of a run with such a deadline can be cleared (https://github.com/apache/airflow/issues/70368).
     """
 
     required_kwargs = frozenset({"dag_id", "run_id"})
 
     def _evaluate_with(self, *, session: "Session", dag_id: str, run_id: str, **_: Any) -> datetime | None:
-        """Called by Airflow, in the process that makes the run."""
+        """Called by Airflow in the process that creates the run."""
         from airflow.models import DagRun
         from sqlalchemy import select
 
@@ -28,9 +28,9 @@ class RunQueued(BaseDeadlineReference):
 
 
 class PlatoSasPlugin(AirflowPlugin):
-    """Airflow reads stored deadlines only with references that a plugin names.
+    """Registers the deadline reference: Airflow reads stored deadlines only with references of plugins.
 
-    It is an entry point of the package: plugins that a provider names are not loaded everywhere.
+    The plugin is an entry point of the package, since Airflow does not load a provider's plugins everywhere.
     """
 
     name = "plato_sas"

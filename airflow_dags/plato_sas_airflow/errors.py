@@ -1,4 +1,4 @@
-"""What is wrong with what a DAG asks for, and how its task fails."""
+"""Errors in what a DAG requests, and the exceptions of Airflow that they become."""
 
 from typing import TYPE_CHECKING
 
@@ -7,9 +7,9 @@ if TYPE_CHECKING:
 
 
 class BatchError(ValueError):
-    """The batch as a whole, or one of its stars, is not valid; the message names the field or the star.
+    """The batch or one of its stars is not valid; the message names the field or the star.
 
-    Another try would find the same, unless `transient` says that what is in the way goes away by itself.
+    `transient`: the obstacle may go away by itself, so that a retry can succeed.
     """
 
     transient = False
@@ -24,13 +24,13 @@ class ApplyError(BatchError):
 
 
 def listed(problems: list[str], shown: int = 10) -> str:
-    """The first problems in one line, and how many more there are."""
+    """The first problems in one line, and the number of the others."""
     more = f"; and {len(problems) - shown} more" if len(problems) > shown else ""
     return "; ".join(problems[:shown]) + more
 
 
 def as_airflow(error: BatchError) -> "AirflowException":
-    """The exception to raise: Airflow tries again only where the trouble may go away by itself."""
+    """The exception to raise; Airflow retries the task only for a transient error."""
     from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
     kind = AirflowException if error.transient else AirflowFailException

@@ -1,4 +1,4 @@
-"""Who is notified of failed runs and missed deadlines: the log always, and the site's notifier if it has one."""
+"""Notifications of failed runs and missed deadlines: always to the log, and to the site's notifier if there is one."""
 
 import logging
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 
 def failed_run_callback(settings: Settings) -> list[Any]:
-    """For `on_failure_callback` of a DAG. It runs in the DAG processor."""
+    """The `on_failure_callback` of a DAG. It runs in the DAG processor."""
 
-    def tell(context: Mapping[str, Any]) -> None:
+    def notify(context: Mapping[str, Any]) -> None:
         run = context.get("dag_run")
         log.error("Run %s of %s failed: %s", context.get("run_id"), run and run.dag_id, context.get("reason", ""))
         if settings.notifier:
             _notifier(settings.notifier)(**settings.notifier_arguments)(context)
 
-    return [tell]
+    return [notify]
 
 
 def deadline_alert(settings: Settings, name: str) -> DeadlineAlert | None:
-    """An alert so long after a run was queued as the setting `<name>_alert` says. It runs in the triggerer."""
+    """The alert for a run that takes longer than the setting `<name>_alert`. It runs in the triggerer."""
     after = getattr(settings, f"{name}_alert")
     if after is None:
         return None
@@ -41,9 +41,9 @@ def deadline_alert(settings: Settings, name: str) -> DeadlineAlert | None:
 
 
 async def missed_deadline(after: str, context: Mapping[str, Any] | None = None) -> None:
-    """Tell of a run that has not ended in time; it goes on. The triggerer's own settings name the notifier."""
+    """Report a run that has not finished in time; the run continues. The triggerer's settings name the notifier."""
     run = (context or {}).get("dag_run") or {}
-    log.warning("Run %s of %s has not ended %s after it was queued", _of(run, "run_id"), _of(run, "dag_id"), after)
+    log.warning("Run %s of %s has not finished %s after it was queued", _of(run, "run_id"), _of(run, "dag_id"), after)
     settings = Settings.read()
     if settings.notifier:
         made = _notifier(settings.notifier)(**settings.notifier_arguments)
@@ -52,7 +52,7 @@ async def missed_deadline(after: str, context: Mapping[str, Any] | None = None) 
 
 
 def _of(run: object, name: str) -> object:
-    """Airflow gives the run as its JSON, which has `dag_run_id` for `run_id`."""
+    """A field of the run. Airflow passes the run as JSON, where `run_id` is `dag_run_id`."""
     if isinstance(run, Mapping):
         return run.get(name, run.get(f"dag_{name}"))
     return getattr(run, name, None)
@@ -64,5 +64,5 @@ def _notifier(path: str) -> type[BaseNotifier]:
     except (ValueError, ImportError, AttributeError) as error:
         raise SettingsError(f"[plato_sas] notifier: {path} cannot be imported: {error}") from error
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        raise SettingsError(f"[plato_sas] notifier: {path} is no notifier of Airflow")
+        raise SettingsError(f"[plato_sas] notifier: {path} is not a notifier of Airflow")
     return found

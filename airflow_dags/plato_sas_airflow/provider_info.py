@@ -1,4 +1,4 @@
-"""What Airflow's providers manager asks of a package that extends it."""
+"""What Airflow's providers manager needs to know about the package."""
 
 from importlib.metadata import version
 from typing import Any
@@ -33,7 +33,7 @@ def _modules(*names: str) -> dict[str, Any]:
 
 
 def _connection_type() -> dict[str, Any]:
-    """A connection of the type `kubernetes` does as well; this one has a form with what is PLATO SAS's own."""
+    """A form with the fields that PLATO SAS uses; a connection of the type `kubernetes` works as well."""
     text = {"type": ["string", "null"]}
     return {
         "connection-type": "plato_sas",
@@ -54,17 +54,18 @@ def _connection_type() -> dict[str, Any]:
 
 def _configuration() -> dict[str, Any]:
     return {
-        "description": "What the DAGs of PLATO SAS propose and how they run, and the pages that tasks link to.",
+        "description": "Defaults of the DAGs of PLATO SAS, how they run, and the pages that their tasks link to.",
         "options": {
             **Settings.provider_options(),
             "products_url": _option(
                 "Page of a star's products. `{star}`, `{campaign}`, `{pipeline}`, `{namespace}` and `{name}` (of the "
-                "StarProcessing) are filled in. No link if empty. The connection's extra of this name goes first.",
+                "StarProcessing) are filled in. No link if empty. The connection's extra of this name takes "
+                "precedence.",
                 "https://products.example.org/{campaign}/{star}/",
             ),
             "campaign_url": _option(
                 "Page of a campaign. `{campaign}`, `{pipeline}` and `{namespace}` are filled in. No link if empty. The "
-                "connection's extra of this name goes first.",
+                "connection's extra of this name takes precedence.",
                 "https://grafana.example.org/d/plato-sas?var-campaign={campaign}",
             ),
         },

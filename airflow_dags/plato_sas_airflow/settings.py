@@ -1,8 +1,8 @@
-"""What a site can set for the DAGs: the section `[plato_sas]` of Airflow's configuration, in one place.
+"""The site's settings for the DAGs: the section `[plato_sas]` of Airflow's configuration.
 
-Each setting is an option of that section or the environment variable `AIRFLOW__PLATO_SAS__<NAME>`. They are read
-whenever a DAG file is parsed; Airflow's variables are not used, since each of them would be a request then. What may
-differ from run to run is a field of the DAG's form, and the setting is that field's default.
+Each setting is an option of that section or the environment variable `AIRFLOW__PLATO_SAS__<NAME>`. Settings are read
+whenever a DAG file is parsed; Airflow's variables are not used, since each of them would cost a request. What may
+differ between runs is a field of the DAG's form, with the setting as its default.
 """
 
 import json
@@ -15,12 +15,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from plato_sas.api import seconds
 
 SECTION = "plato_sas"
-# Written down here, since asking Airflow's Kubernetes hook for it imports the Kubernetes clients.
+# Repeated here, since importing Airflow's Kubernetes hook imports the Kubernetes clients.
 DEFAULT_CONNECTION = "kubernetes_default"
 
 
 class SettingsError(ValueError):
-    """Settings cannot be read; the message names each."""
+    """Settings are not valid; the message names each of them."""
 
 
 def _span(value: object) -> object:
@@ -52,7 +52,7 @@ def _decoded(value: object) -> object:
 
 def _template(value: str) -> str:
     if "{star}" not in value or "{" in value.replace("{star}", "").replace("{campaign}", ""):
-        raise ValueError(f"{value!r} does not have {{star}}, or other names than {{star}} and {{campaign}}")
+        raise ValueError(f"{value!r} lacks {{star}}, or has names other than {{star}} and {{campaign}}")
     return value
 
 
@@ -65,7 +65,7 @@ Priority = Annotated[int, Field(ge=-1000, le=1000)]
 
 
 class Settings(BaseModel):
-    """The options of `[plato_sas]`. The type of a field says how its text is read."""
+    """The options of `[plato_sas]`. The type of a field defines how its text is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,81 +73,79 @@ class Settings(BaseModel):
         "kubernetes_default", description="Airflow connection of the type `kubernetes` or `plato_sas`."
     )
     namespace: str = Field("", description="Namespace of the resources; the connection's if empty.", examples=["plato"])
-    pipeline: str = Field("sas-baseline", description="StarPipeline that the forms propose.")
+    pipeline: str = Field("sas-baseline", description="Default pipeline (StarPipeline) of the forms.")
     campaign: str = Field(
-        "", description="Campaign that the forms propose, and that scheduled runs take.", examples=["Q5"]
+        "", description="Default campaign of the forms, and the campaign of scheduled runs.", examples=["Q5"]
     )
     target_list: str = Field(
         "",
         description=(
-            "Target list that the forms propose, and that scheduled runs take: a path, or a URL of a storage that "
+            "Default target list of the forms, and the list of scheduled runs: a path, or a URL of a storage that "
             "Airflow knows."
         ),
         examples=["s3://sas@targets/q5.fits"],
     )
     targets_asset: str = Field(
         "plato-sas://targets",
-        description="Asset whose events start `plato_sas_quarter`; their extras are the form's fields.",
+        description="Asset whose events start `plato_sas_quarter`; their extras replace fields of the form.",
     )
     star_column: str = Field("star", description="Column of a target list with the stars' identifiers.")
-    sample_column: str = Field("sample", description="Column with the samples (P1, P2, ...); a list need not have it.")
-    priority_column: str = Field(
-        "priority", description="Column with priorities (-1000 to 1000); a list need not have it."
-    )
+    sample_column: str = Field("sample", description="Column with the samples (P1, P2, ...); optional in a list.")
+    priority_column: str = Field("priority", description="Column with priorities (-1000 to 1000); optional in a list.")
     sample_priorities: Annotated[dict[str, Priority], BeforeValidator(_decoded)] = Field(
         {"P1": 40, "P2": 30, "P4": 20, "P5": 10},
-        description="Priority of a star that has none of its own, by its sample; a JSON object. Other stars have 0.",
+        description="Priority of a star without one of its own, by sample; a JSON object. Other stars have 0.",
     )
     max_bad_rows_fraction: Fraction = Field(
-        0.01, description="A run stops if a larger part of its target list is not valid."
+        0.01, description="A run fails if a larger part of its target list is not valid."
     )
-    batch_size: Count = Field(1000, description="Stars in one task, at most.")
-    max_batches: Count = Field(500, description="Tasks of one run, at most; a run that needs more stops.")
+    batch_size: Count = Field(1000, description="Maximum number of stars in one task.")
+    max_batches: Count = Field(500, description="Maximum number of batches in one run; a run that needs more fails.")
     batches_at_once: Count = Field(
         10,
         description=(
-            "Batches of one run under way at a time, deferred ones included: this many times `batch_size` stars "
-            "are in the cluster and not finished."
+            "Maximum number of batches of one run under way at a time, deferred ones included: up to this many times "
+            "`batch_size` unfinished stars are in the cluster."
         ),
     )
     max_failed_fraction: Fraction = Field(0.05, description="A batch fails if a larger part of its stars has failed.")
     batch_timeout: Span = Field(
-        timedelta(days=7), description="How long a batch may take; then its stars are cancelled."
+        timedelta(days=7), description="Time limit of a batch; its unfinished stars are then cancelled."
     )
     star_deadline: str = Field(
-        "", description="How long a star may take from its first Job; no limit if empty.", examples=["6h"]
+        "", description="Time limit of a star, from its first Job; none if empty.", examples=["6h"]
     )
     star_ttl: str = Field(
-        "", description="How long a finished star's resource stays; the operator's setting if empty.", examples=["2d"]
+        "",
+        description="How long a star's resource is kept in a final state; the operator's setting if empty.",
+        examples=["2d"],
     )
     catalogue_tables: str = Field(
         "",
         description=(
-            "Folder with `<pipeline>.yaml`: the manifest of a StarCatalogue, whose tables a campaign's catalogue gets; "
-            "the one beside the DAGs if empty."
+            "Folder with `<pipeline>.yaml`: the manifest of a StarCatalogue whose tables are those of a campaign's "
+            "catalogue; the folder beside the DAGs if empty."
         ),
         examples=["s3://sas@config/catalogues"],
     )
-    catalogue_timeout: Span = Field(
-        timedelta(hours=12), description="How long the making of a catalogue is waited for."
-    )
+    catalogue_timeout: Span = Field(timedelta(hours=12), description="How long a task waits for a catalogue.")
     work_url: str = Field(
         "",
         description=(
             "Folder for the batches' star lists, refused rows and failed stars: a path or URL that every worker "
-            "and triggerer can write to. `<AIRFLOW_HOME>/plato_sas` if empty, which does only where all are on "
-            "one machine."
+            "and triggerer can write to. `<AIRFLOW_HOME>/plato_sas` if empty, which works only if all are on one "
+            "machine."
         ),
         examples=["s3://sas@work/airflow"],
     )
     inputs_url: str = Field(
         "",
-        description="The inputs volume as Airflow's workers see it; `plato_sas_arrivals` needs it.",
+        description="The inputs volume as Airflow's workers see it; required by `plato_sas_arrivals`.",
         examples=["file:///mnt/sas-inputs"],
     )
     light_curve_path: Template = Field(
         "{star}/DP1_LC_MERGED.h5",
-        description="The star's light curve, below `inputs_url`; `{campaign}` is known as well.",
+        description="The star's light curve, below `inputs_url`; `{campaign}` may be used as well.",
     )
     transit_flag_path: Template = Field(
         "{star}/IDP_EAS_QC_TARGET_TCE_DETECTION.h5", description="Its transit flag, below `inputs_url`."
@@ -157,25 +155,29 @@ class Settings(BaseModel):
     )
     settle_time: Span = Field(
         timedelta(minutes=1),
-        description="A file that was changed more recently is not there yet: somebody may be writing it.",
+        description="A file changed more recently is ignored, since it may still be written.",
     )
     arrivals_schedule: str = Field(
         "",
-        description="When `plato_sas_arrivals` looks for arrivals: a cron expression or preset; by hand if empty.",
+        description="When `plato_sas_arrivals` looks for arrivals: a cron expression or preset; only by hand if empty.",
         examples=["@hourly"],
     )
-    arrivals_limit: Count = Field(10000, description="Stars that one look starts, at most; the next one goes on.")
-    arrivals_runs: Count = Field(
-        8, description="Looks whose stars may be under way at a time; while there are as many, nobody looks."
+    arrivals_limit: Count = Field(
+        10000, description="Maximum number of stars that one look starts; the next look starts the others."
     )
-    pool: str = Field("default_pool", description="Airflow pool of the tasks that process stars. It has to exist.")
+    arrivals_runs: Count = Field(
+        8, description="Maximum number of looks whose stars are under way; no new look begins before one has finished."
+    )
+    pool: str = Field("default_pool", description="Airflow pool of the tasks that process stars; it must exist.")
     queue: str = Field("", description="Queue of all tasks; the executor's default if empty.")
-    retries: int = Field(3, ge=0, description="Tries again after a lost worker or while the API server is away.")
-    retry_delay: Span = Field(timedelta(minutes=1), description="Pause before the first of them; doubled each time.")
+    retries: int = Field(
+        3, ge=0, description="Retries of a task, after a lost worker or while the API server is unreachable."
+    )
+    retry_delay: Span = Field(timedelta(minutes=1), description="Pause before the first retry; doubled each time.")
     quarter_alert: Alert = Field(
         timedelta(days=30),
         description=(
-            "A run of `plato_sas_quarter` that has not ended so long after it was queued is notified; `never` for no "
+            "How long after it was queued an unfinished run of `plato_sas_quarter` raises an alert; `never` for no "
             "alert."
         ),
     )
@@ -185,18 +187,18 @@ class Settings(BaseModel):
     notifier: str = Field(
         "",
         description=(
-            "Class of an Airflow notifier, called for failed runs and missed deadlines. Beside it both are in the log."
+            "Class of an Airflow notifier, called for failed runs and missed deadlines, which are always logged too."
         ),
         examples=["airflow.providers.smtp.notifications.smtp.SmtpNotifier"],
     )
     notifier_arguments: Annotated[dict[str, Any], BeforeValidator(_decoded)] = Field(
-        {}, description="Arguments of the notifier; a JSON object. For a failed run their templates are rendered."
+        {}, description="Arguments of the notifier; a JSON object. Their templates are rendered for a failed run."
     )
 
     @classmethod
     def read(cls) -> Self:
-        """As Airflow's configuration and the environment say. Raises SettingsError."""
-        # Here, since the configuration asks the providers, and this package's answer comes from this module.
+        """The settings of Airflow's configuration and the environment. Raises SettingsError."""
+        # Imported here: the configuration loads the providers, and this package's provider_info imports this module.
         from airflow.sdk.configuration import conf
 
         texts = {name: conf.get(SECTION, name, fallback="") for name in cls.model_fields}
@@ -208,7 +210,7 @@ class Settings(BaseModel):
 
     @classmethod
     def provider_options(cls) -> dict[str, dict[str, Any]]:
-        """Every option as a provider describes it to Airflow. Empty stands for the default, which is this module's."""
+        """Every option as a provider describes it to Airflow. An empty option means this module's default."""
         return {
             name: {
                 "description": field.description,

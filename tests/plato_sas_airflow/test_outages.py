@@ -167,7 +167,7 @@ async def test_a_watch_that_is_cut_goes_on(
             proxy.cut(how)
             cluster.set_state(name, "Succeeded")
         assert (await running).succeeded == 2
-    assert ("listing anew" in log.text) is (how is Cut.GONE)
+    assert ("listing again" in log.text) is (how is Cut.GONE)
 
 
 async def test_a_watch_that_says_nothing_any_more_is_given_up(

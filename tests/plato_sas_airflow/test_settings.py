@@ -46,8 +46,8 @@ def test_the_environment_sets_an_option(monkeypatch: pytest.MonkeyPatch, name: s
         ("star_alert", "sometimes", "is not a duration"),
         ("sample_priorities", "P1=5", "is not JSON"),
         ("sample_priorities", '{"P1": 5000}', "less than or equal to 1000"),
-        ("light_curve_path", "DP1.h5", "does not have {star}"),
-        ("light_curve_path", "{star}/{quarter}.h5", "other names than {star} and {campaign}"),
+        ("light_curve_path", "DP1.h5", "lacks {star}"),
+        ("light_curve_path", "{star}/{quarter}.h5", "names other than {star} and {campaign}"),
         ("sample_priorities", "[1]", "valid dictionary"),
     ],
 )

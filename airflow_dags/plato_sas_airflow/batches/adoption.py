@@ -1,7 +1,7 @@
 """What to do with a resource that is already there. Pure.
 
-Nothing is ever deleted: a star that is to run again is given a new `spec.rerun`, and keeps its history. What has
-succeeded stays so unless a rerun is asked for.
+Nothing is ever deleted: a star that must run again gets a new `spec.rerun` and keeps its history. A star that has
+succeeded is left alone unless a rerun is requested.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from plato_sas_airflow.kube.status import last_rerun, state_at_rest
 
 _IMMUTABLE = ("star", "campaign", "pipeline")
 _WORK = ("pipeline", "parameters", "inputs", "previousCampaign")
-"""The fields that decide what a star's products are."""
+"""The fields that determine a star's products."""
 
 
 class Action(StrEnum):
-    """How a star's resource becomes the batch's."""
+    """What is done with a star's resource."""
 
     CREATE = "created"
     ADOPT = "adopted"
@@ -30,11 +30,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class RerunRequest:
-    """Stars are to run again although they have succeeded.
+    """A request to run stars again that have succeeded.
 
-    `token`: each star is rerun once for it; a retry of the task has the same one, a cleared task a new one.
-    `from_steps`: these run although nothing has changed for them; empty: every step is looked at again, and what
-    nothing has changed for is reused.
+    `token`: each star is rerun once per token; a retry of the task has the same token, a cleared task a new one.
+    `from_steps`: steps that run even if nothing has changed for them. If empty, every step is assessed again, and
+    reused if nothing has changed for it.
     """
 
     token: str
@@ -62,17 +62,17 @@ _FAILED_STEPS = Verdict(Action.RERUN, {"failed": True})
 
 
 def assess(existing: Resource | None, wanted: Resource, batch: Batch, request: RerunRequest | None = None) -> Verdict:
-    """What to do with `existing`, the resource of the name that `wanted` has.
+    """What to do with `existing`, the resource with the name of `wanted`.
 
-    | what is there | with the same work | with other work |
+    | existing | same work | other work |
     |---|---|---|
-    | under way | adopted | the batch's own: rerun; else refused |
-    | `Succeeded` | adopted; with a request: rerun | the batch's own, or with a request: rerun; else refused |
-    | `Failed`, `Cancelled` | what failed of it is rerun; with a request: rerun | likewise |
-    | `Rejected` | adopted: it runs as soon as it is sound | changed to the other work |
-    | began, and is not accepted any more | rerun, which takes the pipeline as it is now | as `Failed` |
+    | under way | adopt | rerun if it is of this batch, else refuse |
+    | `Succeeded` | adopt; rerun if requested | rerun if it is of this batch or requested, else refuse |
+    | `Failed`, `Cancelled` | rerun the failed steps, or as requested | as `Succeeded` |
+    | `Rejected` | adopt: it runs as soon as it is accepted | change it to the other work |
+    | started, and no longer accepted | rerun with the pipeline as it is now | as `Failed` |
 
-    Work is what decides the products: pipeline, parameters, inputs, previous campaign.
+    Work is what determines the products: pipeline, parameters, inputs, previous campaign.
     """
     if existing is None:
         return Verdict(Action.CREATE)
@@ -122,14 +122,14 @@ def _refusal(existing: Resource, wanted: Resource) -> Verdict | None:
 
 
 def same_work(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Two specs lead to the same products, whatever their priority and desired state."""
+    """Whether two specs lead to the same products, whatever their priority and desired state."""
     return all((one.get(key) or None) == (other.get(key) or None) for key in _WORK)
 
 
 def to_apply(wanted: Resource, existing: Resource | None, request: RerunRequest | None) -> Resource:
-    """What to apply: onto `existing`, which has the same work, only if it is still what was read.
+    """What to apply. `existing` has the same work, and is changed only if it is still as it was read.
 
-    A user's suspension is left as it is, and so is the rerun that is there, which may not be taken away.
+    A user's suspension stays, and so does an existing rerun, which must not be removed.
     """
     metadata, spec = dict(wanted["metadata"]), dict(wanted["spec"])
     if request is not None:
@@ -146,9 +146,9 @@ def to_apply(wanted: Resource, existing: Resource | None, request: RerunRequest 
 def to_rerun(
     wanted: Resource, existing: Resource, rerun: Mapping[str, Any], request: RerunRequest | None
 ) -> list[dict[str, Any]]:
-    """A JSON patch that gives `existing` the wanted work and a new rerun, in one go.
+    """A JSON patch that sets the wanted work and a new rerun together.
 
-    Server-side apply would leave what others have set beside it: a parameter, or the steps of their rerun.
+    Server-side apply would keep what others have set: a parameter, or the steps of their rerun.
     """
     spec = {key: wanted["spec"].get(key) for key in _WORK if wanted["spec"].get(key) != existing["spec"].get(key)}
     spec["rerun"] = {"id": last_rerun(existing) + 1, **rerun}
@@ -157,7 +157,7 @@ def to_rerun(
     patch = [_set(f"/spec/{key}", value) for key, value in spec.items() if value is not None]
     patch += [{"op": "remove", "path": f"/spec/{key}"} for key, value in spec.items() if value is None]
     if request is not None:
-        # One by one: others have annotations there, too.
+        # Added one by one, since others have annotations there too.
         annotations = existing["metadata"].get("annotations")
         patch += [] if annotations else [_set("/metadata/annotations", {})]
         patch.append(_set(f"/metadata/annotations/{pointer(RERUN_ANNOTATION)}", request.token))
@@ -166,7 +166,7 @@ def to_rerun(
 
 
 def pointer(key: str) -> str:
-    """A key as a part of a JSON pointer (RFC 6901)."""
+    """A key as one part of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
 
 

@@ -1,4 +1,4 @@
-"""Make the stars of a batch run, and cancel them."""
+"""Create or adopt the stars of a batch, and cancel them."""
 
 from collections import Counter
 
@@ -20,9 +20,9 @@ async def apply_batch(
 ) -> Counter[Action]:
     """Create the batch's resources by server-side apply, or adopt or rerun those that exist (see `adoption`).
 
-    Every star is looked at before the first is applied. Gives how many were created, adopted and rerun.
-    Raises BatchError when a star is not valid, and ApplyError when one cannot be adopted (nothing was applied then)
-    or when the server refuses one (the others were applied).
+    Every star is assessed before the first is applied. Returns how many were created, adopted and rerun.
+    Raises BatchError if a star is not valid, and ApplyError if one cannot be adopted (then nothing was applied) or the
+    server refuses one (then the others were applied).
     """
     wanted = batch.resources()
     existing = await client.get_many(wanted, batch.namespace)
@@ -37,23 +37,22 @@ async def apply_batch(
 
 
 async def cancel_batch(client: StarProcessingClient, batch: Batch) -> int:
-    """Set `desiredState: Cancel` on the batch's stars that have not finished; returns how many that were.
+    """Set `desiredState: Cancel` on the batch's unfinished stars; returns their number.
 
-    A rejected star is among them: it would run when its pipeline is mended.
-    Only stars whose claim is still this batch's and this try's: what a later try or another batch has adopted in the
-    meantime is left alone, however late this comes.
+    Rejected stars are cancelled too, since they would run once their pipeline is corrected. Stars that a later try or
+    another batch has adopted are left alone: only the holder of the claim may cancel.
     """
 
-    def open_name(item: Resource) -> str | None:
+    def unfinished_name(item: Resource) -> str | None:
         return item["metadata"]["name"] if state_at_rest(item) in (None, StarState.REJECTED) else None
 
-    found = await client.select(batch.namespace, f"{BATCH_LABEL}={batch.id}", open_name)
+    found = await client.select(batch.namespace, f"{BATCH_LABEL}={batch.id}", unfinished_name)
     names = [name for name in found if name is not None]
     return sum(await client.windowed(names, lambda name: _cancel(client, name, batch)))
 
 
 async def _cancel(client: StarProcessingClient, name: str, batch: Batch) -> bool:
-    """Whether the star was there, and still this batch's and this try's."""
+    """Returns False if the star is gone, or claimed by another batch or try."""
     claim = {"op": "test", "path": f"/metadata/annotations/{pointer(CLAIM_ANNOTATION)}", "value": batch.claim}
     cancel = {"op": "add", "path": "/spec/desiredState", "value": DesiredState.CANCEL.value}
     try:
@@ -68,11 +67,11 @@ async def _cancel(client: StarProcessingClient, name: str, batch: Batch) -> bool
 async def _create_or_adopt(
     client: StarProcessingClient, wanted: Resource, found: Resource | None, batch: Batch, request: RerunRequest | None
 ) -> Verdict:
-    """Do what `assess` says, again from the start whenever somebody else has changed the resource meanwhile.
+    """Do what `assess` says, and start again whenever the resource was changed by others in the meantime.
 
-    A star that is to run again is changed first, and then adopted like any other that is under way.
+    A star that must run again is changed first, and then adopted like any other that is under way.
     """
-    name, rerun, problem = wanted["metadata"]["name"], None, "it is changed by others again and again"
+    name, rerun, problem = wanted["metadata"]["name"], None, "others keep changing it"
     for _ in range(_ATTEMPTS):
         verdict = assess(found, wanted, batch, request)
         if verdict.action is Action.REFUSE:
@@ -86,7 +85,7 @@ async def _create_or_adopt(
                 return rerun or verdict
         except ApiException as error:
             absent = error.status == 404 and found is None  # the namespace, or the kind
-            patched = verdict.action is Action.RERUN and error.status == 422  # or a patch of what is there no more
+            patched = verdict.action is Action.RERUN and error.status == 422  # or a patch of what is no longer there
             if absent or (error.status in (400, 403, 422) and not patched):
                 return Verdict.refuse(f"StarProcessing {name} is refused: {reason_of(error)}")
             if error.status not in (404, 409, 422):

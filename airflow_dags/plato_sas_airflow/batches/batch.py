@@ -1,4 +1,4 @@
-"""What a batch is: its stars, the names of their resources, and what is written into them. Pure."""
+"""A batch: its stars, the names of their resources, and the resources' content. Pure."""
 
 import hashlib
 import re
@@ -28,7 +28,7 @@ def resource_name(star: str, campaign: str) -> str:
 
 
 def batch_id(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
-    """The value of the batch's label: the same for every try of one task instance, and a valid label value."""
+    """A valid label value, the same for every try of one task instance."""
     digest = hashlib.sha256("\0".join((dag_id, run_id, task_id, str(map_index))).encode()).hexdigest()[:12]
     readable = re.sub(r"[^A-Za-z0-9_.-]", "-", dag_id)[:50].strip("-_.")
     return f"{readable}-{digest}" if readable else digest
@@ -39,8 +39,8 @@ class Batch:
     """The stars of one task instance.
 
     `id`: value of the batch label. `claim`: the batch and the task's try; whoever applied a star last holds its claim,
-    and only the holder may cancel it. `origin`: the task, for people who look at the resource. The other fields are
-    those of a StarProcessing's spec, for every star of the batch.
+    and only the holder may cancel it. `origin`: the task, for people who read the resource. The other fields are those
+    of a StarProcessing's spec, for every star of the batch.
     """
 
     id: str
@@ -62,11 +62,11 @@ class Batch:
         return f"{self.id}/{self.try_number}"
 
     def names(self) -> dict[str, str]:
-        """Resource name to star. Raises BatchError if two stars would share a name."""
+        """Resource name to the star's name. Raises BatchError if two stars would share a name."""
         return {name: star.name for name, star in self.named().items()}
 
     def resources(self) -> dict[str, Resource]:
-        """Resource name to what is applied. Raises BatchError naming every star that is not valid (the first ten)."""
+        """Resource name to resource. Raises BatchError naming the first ten stars that are not valid."""
         made, wrong = {}, []
         for name, star in self.named().items():
             spec = self.spec(star)
@@ -81,7 +81,7 @@ class Batch:
     def spec(self, star: Star) -> dict[str, Any]:
         """The star's spec, except its desired state and rerun.
 
-        Fields that are left at their defaults stay out: they are then nobody's, and free for others to set.
+        Fields with default values are left out, so that others may own and set them.
         """
         given = {
             "parameters": self.parameters_of(star),
@@ -100,7 +100,7 @@ class Batch:
         return overlaid(self.parameters, star.parameters) if star.parameters else self.parameters
 
     def named(self) -> dict[str, Star]:
-        """Resource name to star with what is its own. Raises BatchError if two stars would share a name."""
+        """Resource name to star. Raises BatchError if two stars would share a name."""
         named: dict[str, Star] = {}
         for star in self.stars:
             name = resource_name(star.name, self.campaign)
@@ -126,7 +126,7 @@ class Batch:
         }
 
     def serialize(self) -> dict[str, Any]:
-        """As JSON. The names of the stars are all that grows with the batch."""
+        """As JSON. Only the stars grow with the size of the batch."""
         optional = {
             "parameters": self.parameters,
             "priority": self.priority,

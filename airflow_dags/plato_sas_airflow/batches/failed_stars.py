@@ -1,4 +1,4 @@
-"""The failed stars of a batch as a file, for people and for another batch's `stars_file`."""
+"""The failed stars of a batch as a file, for people and as another batch's `stars_file`."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ _HEADER = (COLUMN, "resource", "state", "step", "exit_code", "reason", "message"
 
 
 def as_csv(failures: Sequence[StarFailure]) -> str:
-    """A header, and a line for each failed star; the lines of its message are joined by ` | `."""
+    """A header and a line per failed star; the lines of its message are joined by ` | `."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_HEADER)
@@ -26,7 +26,7 @@ def as_csv(failures: Sequence[StarFailure]) -> str:
 
 
 async def write_failed_stars(path: str, failures: Sequence[StarFailure], log: Log) -> str | None:
-    """Write the file; returns its path, or None where it cannot be written, which the log tells.
+    """Write the file; returns its path, or None if it cannot be written, which is logged.
 
     :param path: a local path, or a URL of a storage that Airflow knows.
     """
@@ -37,9 +37,9 @@ async def write_failed_stars(path: str, failures: Sequence[StarFailure], log: Lo
         target.write_text(as_csv(failures), encoding="utf-8")
 
     try:
-        # A storage's client blocks, and asks Airflow for its connection.
+        # A storage's client blocks, and requests its connection from Airflow.
         await sync_to_async(write)()
-    except Exception as error:  # the batch's result is worth more than this file
+    except Exception as error:  # the batch's result matters more than this file
         log.error("The failed stars could not be written to %s: %s: %s", path, type(error).__name__, error)
         return None
     log.info("The %d failed stars are in %s", len(failures), path)

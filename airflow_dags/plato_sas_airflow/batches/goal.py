@@ -1,4 +1,4 @@
-"""Whether stars have come to a state that something waits for. Pure."""
+"""Whether stars have reached the state that a sensor waits for. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ _AT_REST = frozenset(state.value for state in StarState if state.at_rest)
 
 @dataclass(frozen=True)
 class Goal:
-    """`allowed`: states that are waited for. `failed`: states after which there is no use in waiting.
+    """`allowed`: states to wait for. `failed`: states after which waiting is useless.
 
-    With a `step` they are that step's states, else the stars'. `minimum`: at least so many stars must be there.
+    They are states of the `step` if there is one, else of the stars. `minimum`: the least number of stars.
     """
 
     allowed: frozenset[str]
@@ -34,7 +34,7 @@ class Goal:
         failed: Sequence[str] | None = None,
         minimum: int = 1,
     ) -> Self:
-        """With defaults: success is waited for, and all other ends are failures. Raises BatchError."""
+        """A goal with defaults: wait for success; every other final state is a failure. Raises BatchError."""
         states: type[StarState] | type[StepState] = StepState if step else StarState
         usual = {"Succeeded", "Reused"} if step else {"Succeeded"}
         wanted = frozenset(usual if allowed is None else allowed)
@@ -50,11 +50,11 @@ class Goal:
         if wanted & unwanted:
             raise BatchError(f"failed_states: {', '.join(sorted(wanted & unwanted))} is among allowed_states too")
         if minimum < 1:
-            raise BatchError(f"minimum: at least 1 is wanted, not {minimum}")
+            raise BatchError(f"minimum: must be at least 1, not {minimum}")
         return cls(wanted, unwanted, step, minimum)
 
     def state(self, resource: Resource) -> str | None:
-        """The state that counts, or None where the status does not yet say one for the present spec."""
+        """The state that counts, or None if the status has none for the present spec yet."""
         if self.step is not None:
             return step_state(resource, self.step)
         at_rest = state_at_rest(resource)
@@ -79,7 +79,7 @@ class Goal:
 
 @dataclass
 class Reaching:
-    """The stars that were seen, and the state of each. One that has reached the goal has reached it for good."""
+    """The stars seen so far, and the state of each. A star that has reached the goal stays there."""
 
     goal: Goal
     states: dict[str, str | None] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Reaching:
             self.states[name] = self.goal.state(resource)
 
     def gone(self, name: str) -> None:
-        """A star that is deleted before it has reached the goal never does."""
+        """A star was deleted; it can no longer reach the goal."""
         if name in self.states and self.states[name] not in self.goal.allowed:
             self.states[name] = _GONE
 
@@ -104,7 +104,7 @@ class Reaching:
 
     @property
     def problem(self) -> str:
-        """Why the goal is out of reach; empty where it is not."""
+        """Why the goal is out of reach; empty if it is not."""
         what = f"step {self.goal.step} " if self.goal.step else ""
         lost = [
             f"{name}: {what if state != _GONE else ''}{state}"

@@ -1,4 +1,4 @@
-"""A batch from its first request to its result: what the operator does in a worker, and the trigger in a triggerer."""
+"""A batch from its first request to its result; the operator runs this in a worker, the trigger in a triggerer."""
 
 import asyncio
 import time
@@ -20,28 +20,28 @@ from plato_sas_airflow.kube.watching import Log
 
 @dataclass(frozen=True)
 class BatchProcessing:
-    """A batch at work: what it is, how it is waited for, and where it reports."""
+    """The processing of one batch."""
 
     client: StarProcessingClient
     batch: Batch
     waiting: Waiting
     log: Log
 
-    async def run(self, request: RerunRequest | None, seconds: float | None, *, to_the_end: bool) -> BatchResult | None:
-        """Apply the batch and wait for its end; when cancelled, cancel what was applied.
+    async def run(self, request: RerunRequest | None, seconds: float | None, *, wait: bool) -> BatchResult | None:
+        """Apply the batch and wait until it is finished; if this is cancelled, cancel what was applied.
 
-        Without `to_the_end`: the result if every star has ended already, else None. Raises BatchError.
+        Without `wait`: return the result if every star is finished already, else None. Raises BatchError.
         """
         try:
             await self._apply(request)
-            return await self.wait(seconds) if to_the_end else await self._look()
+            return await self.wait(seconds) if wait else await self._look()
         except asyncio.CancelledError:
             self.log.info("Killed: cancelling the unfinished stars")
             await self.cancel()
             raise
 
     async def wait(self, seconds: float | None) -> BatchResult:
-        """The result when every star has ended; after `seconds` those that have not are cancelled."""
+        """The result when every star is finished; after `seconds` the unfinished ones are cancelled."""
         follower = self._follower()
         result = await follower.follow(seconds)
         if result.timed_out:
@@ -49,7 +49,7 @@ class BatchProcessing:
         return await self._with_file(result, follower)
 
     async def cancel(self) -> int:
-        """Cancel the unfinished stars and return their number; where that fails, log how to do it by hand."""
+        """Cancel the unfinished stars and return their number; if that fails, log how to do it by hand."""
         batch = self.batch
         try:
             number = await cancel_batch(self.client, batch)
@@ -81,14 +81,14 @@ class BatchProcessing:
         try:
             applied = await apply_batch(self.client, batch, request)
         except BatchError:
-            # Nothing waits for the others any more.
+            # Nothing waits for the stars that were applied.
             await self.cancel()
             raise
         counts = ", ".join(f"{number} {action}" for action, number in applied.items())
         self.log.info("Applied the StarProcessing resources in %.1f s: %s", time.monotonic() - began, counts)
 
     async def _look(self) -> BatchResult | None:
-        """The result if every star has ended already; None if not, or if the server is too busy to say."""
+        """The result if every star is finished already; None if not, or if the server is overloaded."""
         follower = self._follower()
         try:
             result = await follower.look()

@@ -1,4 +1,4 @@
-"""How a batch ended, and which stars did not succeed. Pure."""
+"""The result of a batch, and the stars that did not succeed. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from plato_sas_airflow.kube.resource import Resource
 from plato_sas_airflow.kube.status import condition
 
 MAX_REPORTED = 100
-"""So many failed stars are named in the result; all are counted."""
+"""Number of failed stars that the result names; all are counted."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class StarFailure:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """How a batch ended.
+    """The result of a batch.
 
-    `failures`: the first 100 failed stars; `failures_omitted`: how many more there are. `failed_stars_file`: a CSV
-    with all of them, None if none was asked for or it could not be written. `unfinished` is not 0 only where the time
-    ran out; `cancelled` of them were cancelled then.
+    `failures`: the first 100 failed stars; `failures_omitted`: the number of the others. `failed_stars_file`: a CSV
+    with all of them, None if none was requested or it could not be written. `unfinished` is 0 unless the time ran out;
+    `cancelled`: how many of them were then cancelled.
     """
 
     total: int
@@ -64,7 +64,7 @@ class BatchResult:
 
     @property
     def failed_fraction(self) -> float:
-        """Of all stars, those that failed or had not finished in time."""
+        """The fraction of all stars that failed or did not finish in time."""
         return (self.total - self.succeeded) / self.total
 
     def text(self) -> str:
@@ -83,7 +83,7 @@ class BatchResult:
 
 
 def failure_of(star: str, resource: Resource, state: StarState) -> StarFailure:
-    """Which step failed and how; without one, what the star's conditions say."""
+    """Which step failed and how; if none did, what the star's conditions say."""
     status, name = resource["status"], resource["metadata"]["name"]
     steps = [step for step in status.get("steps") or [] if step.get("state") == StepState.FAILED]
     if steps and state is not StarState.REJECTED:

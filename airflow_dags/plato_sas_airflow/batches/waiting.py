@@ -1,4 +1,4 @@
-"""How a batch is waited for: what an operator hands to its trigger. Pure."""
+"""How to wait for a batch; the operator passes it to its trigger. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,10 +7,10 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Waiting:
-    """How a batch is waited for.
+    """How to wait for a batch.
 
-    `report_seconds`: the counts are logged so often. `rejected_seconds`: a star that stays `Rejected` so long has
-    failed. `failed_stars_path`: where a file with all failed stars goes, if anywhere.
+    `report_seconds`: interval between log lines with the counts. `rejected_seconds`: a star that stays `Rejected` for
+    longer has failed. `failed_stars_path`: where to write a file with all failed stars, if anywhere.
     """
 
     report_seconds: float = 30.0

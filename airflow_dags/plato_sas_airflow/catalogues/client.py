@@ -1,4 +1,4 @@
-"""StarCatalogue resources over one asynchronous connection."""
+"""Requests for StarCatalogue resources, over one asynchronous connection."""
 
 from kubernetes_asyncio.client.exceptions import ApiException
 
@@ -12,14 +12,14 @@ _ATTEMPTS = 8
 
 
 class StarCatalogueClient(StarProcessingClient):
-    """Requests of one trigger or task; transient refusals are waited out as for StarProcessings."""
+    """Requests of one trigger or task; transient errors are retried as for StarProcessings."""
 
     plural = PLURAL
 
     async def ensure(self, wanted: WantedCatalogue) -> Resource:
-        """Create the catalogue, or have it made again; returns the resource as it then is.
+        """Create the catalogue, or request its rerun; returns the resource as it then is.
 
-        Raises BatchError when it cannot be adopted, and ApplyError when the server refuses it.
+        Raises BatchError if it cannot be adopted, and ApplyError if the server refuses it.
         """
         for _ in range(_ATTEMPTS):
             existing = await self.get(wanted.name, wanted.namespace)
@@ -34,4 +34,4 @@ class StarCatalogueClient(StarProcessingClient):
                     raise ApplyError(f"StarCatalogue {wanted.name} is refused: {reason_of(error)}") from error
                 if error.status not in (404, 409):
                     raise
-        raise ApplyError(f"StarCatalogue {wanted.name} is changed by others again and again", transient=True)
+        raise ApplyError(f"StarCatalogue {wanted.name} could not be changed: others keep changing it", transient=True)

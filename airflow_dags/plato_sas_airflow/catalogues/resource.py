@@ -1,4 +1,4 @@
-"""A campaign's StarCatalogue: its name, its spec, and what its status says for certain. Pure."""
+"""A campaign's StarCatalogue: its name, its spec and its state. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,13 +14,13 @@ from plato_sas_airflow.kube.status import is_taken_up, last_rerun, observed_stat
 
 DELETED = "Deleted"
 UNFINISHED = "Unfinished"
-"""What is reported as a catalogue's state where it has none of its own any more, or none that is final."""
+"""Reported as the state of a catalogue that was deleted, or has no final state in time."""
 _IMMUTABLE = ("campaign", "pipeline", "tables", "stars")
 
 
 @dataclass(frozen=True)
 class CatalogueRef:
-    """One StarCatalogue. `uid`: another one of the same name is not it."""
+    """One StarCatalogue. `uid`: distinguishes it from a later one of the same name."""
 
     name: str
     namespace: str
@@ -41,7 +41,7 @@ def catalogue_name(campaign: str, pipeline: str) -> str:
 
 
 def checked_spec(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A StarCatalogue's spec as it is applied. Raises BatchError naming every field that is not valid."""
+    """A StarCatalogue's spec, without empty fields. Raises BatchError naming every field that is not valid."""
     given = {key: value for key, value in fields.items() if value not in (None, "", [], {})}
     try:
         StarCatalogueSpec.model_validate(given)
@@ -53,10 +53,10 @@ def checked_spec(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class WantedCatalogue:
-    """A catalogue to be made. `spec`: what `checked_spec` returns.
+    """A catalogue to make. `spec`: what `checked_spec` returns.
 
-    `token`: it is made once for each; Airflow's retry of a task has the same one, a cleared task and another run a new
-    one. `origin`: the task, for people who look at the resource.
+    `token`: the catalogue is made once per token; Airflow's retry of a task has the same token, a cleared task or
+    another run a new one. `origin`: the task, for people who read the resource.
     """
 
     name: str
@@ -66,10 +66,10 @@ class WantedCatalogue:
     origin: str = ""
 
     def to_apply(self, existing: Resource | None) -> Resource | None:
-        """What to apply, onto `existing` only if it is still what was read; None where it is being made already.
+        """What to apply, provided that `existing` is still as it was read; None if this token's catalogue is there.
 
-        A catalogue that is there is made again, by a rerun: the products may have changed since.
-        Raises BatchError if it is there with other tables, or on its way out.
+        An existing catalogue is made again by a rerun, since products may have changed.
+        Raises BatchError if it has other tables, or is being deleted.
         """
         spec = dict(self.spec)
         metadata: dict[str, Any] = {
@@ -93,7 +93,7 @@ class WantedCatalogue:
         differ = [field for field in _IMMUTABLE if present.get(field) != wanted.get(field)]
         if differ:
             raise BatchError(
-                f"StarCatalogue {self.name} is there with other {', '.join(differ)}, which cannot be changed; "
+                f"StarCatalogue {self.name} exists with other {', '.join(differ)}, which cannot be changed; "
                 "delete it, or give the catalogue another name"
             )
 
@@ -107,14 +107,14 @@ def state_at_rest(resource: Resource) -> CatalogueState | None:
 
 
 def summary(resource: Resource) -> dict[str, Any]:
-    """What a task returns for a catalogue: name, state, counts and files. Bounded as the status is."""
+    """What a task returns for a catalogue: name, state, counts and files; bounded like the status."""
     status = resource.get("status") or {}
     kept = ("state", "message", "exitCode", "attempt", "stars", "tables", "startedAt", "finishedAt")
     return {"name": resource["metadata"]["name"], **{key: status[key] for key in kept if status.get(key) is not None}}
 
 
 def _normal(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec with its defaults, so that two can be compared. One that a newer operator wrote is left as it is."""
+    """A spec with its defaults filled in, for comparison; a spec of a newer operator is left as it is."""
     try:
         return StarCatalogueSpec.model_validate(spec).to_dict()
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Wait for a catalogue: what the trigger does, and a worker where nothing is deferred."""
+"""Wait for a catalogue: in the trigger, or in a worker if the task is not deferred."""
 
 import asyncio
 import time
@@ -16,9 +16,8 @@ from plato_sas_airflow.kube.watching import Log, Observer, Watcher, until_first
 class CatalogueObserver(Observer):
     """What a watch shows of one catalogue.
 
-    `end`: what a task returns for it, once it has ended; its `state` may also be `Deleted`. A catalogue that is
-    `Rejected` has not ended: it is made as soon as somebody mends its pipeline. `rejected`: what a task returns for it
-    meanwhile.
+    `end`: what a task returns for it once its state is final, or once it was deleted (`state`: `Deleted`). A rejected
+    catalogue is made as soon as its pipeline is corrected; `rejected`: what a task returns for it meanwhile.
     """
 
     def __init__(self, catalogue: CatalogueRef, log: Log) -> None:
@@ -40,19 +39,19 @@ class CatalogueObserver(Observer):
         if resource["metadata"]["uid"] != self._catalogue.uid:
             self._gone()
             return
-        state, told = state_at_rest(resource), summary(resource)
-        self.rejected = told if state is CatalogueState.REJECTED else None
+        state, content = state_at_rest(resource), summary(resource)
+        self.rejected = content if state is CatalogueState.REJECTED else None
         if state is not None and self.rejected is None:
-            self.end = told
-        seen = (told.get("state"), told.get("attempt"), told.get("message"))
+            self.end = content
+        seen = (content.get("state"), content.get("attempt"), content.get("message"))
         if seen != self._said:
             self._said = seen
-            message = f": {told['message']}" if told.get("message") else ""
+            message = f": {content['message']}" if content.get("message") else ""
             self._log.info(
                 "Catalogue %s: %s, attempt %s%s",
                 self._catalogue.name,
-                told.get("state", "not seen by the operator yet"),
-                told.get("attempt", 0),
+                content.get("state", "not seen by the operator yet"),
+                content.get("attempt", 0),
                 message,
             )
 
@@ -73,9 +72,12 @@ class CatalogueObserver(Observer):
 async def wait_for_catalogue(
     connection: ApiClient, catalogue: CatalogueRef, log: Log, deadline: float | None, rejected_seconds: float
 ) -> dict[str, Any]:
-    """What a task returns for the catalogue when it has ended; its state is `Unfinished` when the deadline has passed.
+    """Return what a task returns for the catalogue; its state is `Unfinished` if the deadline has passed.
 
-    Raises ApiException when the server keeps refusing for another reason than being busy.
+    :param deadline: seconds since the epoch; None: no deadline.
+    :param rejected_seconds: a catalogue that stays `Rejected` for longer has failed.
+
+    Raises ApiException if the server keeps refusing for a reason other than overload.
     """
     observer = CatalogueObserver(catalogue, log)
     client = StarCatalogueClient(connection)
@@ -87,7 +89,7 @@ async def wait_for_catalogue(
 
 
 async def _rejection(observer: CatalogueObserver, seconds: float) -> None:
-    """Return when the catalogue has been `Rejected` for so long, without a break that was seen."""
+    """Return when the catalogue has been seen as `Rejected` for this long without a break."""
     since: float | None = None
     while True:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""`@task.star_batch`: a function finds the stars, and the task processes them."""
+"""`@task.star_batch`: a function returns stars, and the task processes them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from plato_sas_airflow.operators.star_batch import StarBatchOperator
 
 
 class _StarBatchDecoratedOperator(DecoratedOperator, StarBatchOperator):
-    """A StarBatchOperator whose `stars` are what a function returns: names, or what `star_spec` returns."""
+    """A StarBatchOperator that takes its `stars` from a function: names, or what `star_spec` returns."""
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *StarBatchOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -20,7 +20,7 @@ class _StarBatchDecoratedOperator(DecoratedOperator, StarBatchOperator):
         **StarBatchOperator.template_fields_renderers,
     }
     custom_operator_name: str = "@task.star_batch"
-    # The stars are found while the task runs; its page shows them afterwards.
+    # The stars are known only once the task has run; its page then shows them.
     overwrite_rtif_after_execution: bool = True
 
     def __init__(

@@ -23,13 +23,12 @@ T = TypeVar("T")
 class StarProcessingHook(AsyncKubernetesHook):
     """Reads, applies and cancels StarProcessing resources.
 
-    The asynchronous side is `client()`: one connection for as long as it is open. The other methods are for
+    `client()` is for asynchronous code and keeps one connection while it is open. The other methods are for
     synchronous code, such as a `@task`; each opens a connection.
 
-    :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`: its extras say whether the
-        credentials are those of the pod (`in_cluster`) or of a kubeconfig (`kube_config_path`, `kube_config`,
-        `cluster_context`). Without the connection `kubernetes_default` those of the pod are used, else the default
-        kubeconfig.
+    :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`. Its extras choose the credentials of
+        the pod (`in_cluster`) or of a kubeconfig (`kube_config_path`, `kube_config`, `cluster_context`). If the
+        connection `kubernetes_default` does not exist, the pod's are used, else the default kubeconfig.
     """
 
     conn_name_attr = "kubernetes_conn_id"
@@ -41,7 +40,7 @@ class StarProcessingHook(AsyncKubernetesHook):
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[StarProcessingClient]:
-        """A client with one connection pool, closed at the end."""
+        """A client with one connection pool, which is closed at the end."""
         async with self.get_conn() as connection:
             yield StarProcessingClient(connection)
 
@@ -58,11 +57,11 @@ class StarProcessingHook(AsyncKubernetesHook):
         return str(found)
 
     def get(self, name: str, namespace: str) -> Resource | None:
-        """A resource, or None if there is none of that name."""
+        """The resource, or None if there is none of that name."""
         return self.run(lambda client: client.get(name, namespace))
 
     def select(self, namespace: str, selector: str) -> list[Resource]:
-        """The resources that a label selector matches."""
+        """The resources that match a label selector."""
         return self.run(lambda client: client.select(namespace, selector, lambda item: item))
 
     def apply_batch(self, batch: Batch, request: RerunRequest | None = None) -> Counter[Action]:
@@ -74,7 +73,7 @@ class StarProcessingHook(AsyncKubernetesHook):
         return self.run(lambda client: applying.cancel_batch(client, batch))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the stars of the connection's namespace can be listed; for the button in Airflow's pages."""
+        """Whether the stars of the connection's namespace can be listed; used by the button in Airflow's pages."""
 
         async def first_page(client: StarProcessingClient) -> None:
             async with aclosing(client.pages(namespace, "")) as pages:
@@ -88,12 +87,12 @@ class StarProcessingHook(AsyncKubernetesHook):
         return True, f"StarProcessings can be listed in namespace {namespace}"
 
     def run(self, call: Callable[[StarProcessingClient], Coroutine[Any, Any, T]]) -> T:
-        """The result of a coroutine that is given a client."""
+        """Run a coroutine with a client, and return its result."""
 
         async def connected() -> T:
             async with self.client() as client:
                 return await call(client)
 
-        # In a thread of its own, so that it also works where an event loop is running (a notebook, an async test).
+        # A separate thread, since an event loop may be running here (in a notebook or an async test).
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(asyncio.run, connected()).result()

@@ -1,1 +1,1 @@
-"""The API server: client, back-off, watches; what a resource's status says for certain."""
+"""The Kubernetes API: client, back-off, watches, names, and how the status of a resource is read."""

@@ -1,4 +1,4 @@
-"""Pauses before a request is tried again."""
+"""When and after which pause a request is retried."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ _LONGEST_SECONDS = 30.0
 
 
 def is_transient(error: BaseException) -> bool:
-    """The server was busy or away: it said 429 or 5xx, or did not answer."""
+    """The server was overloaded or unreachable: it answered 429 or 5xx, or not at all."""
     if isinstance(error, ApiException):
         return error.status == 429 or error.status >= 500
     if isinstance(error, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
@@ -21,7 +21,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 class Backoff:
-    """Pauses that double from half a second to half a minute; a random part keeps clients from coming all at once."""
+    """Pauses that double from half a second to half a minute, with jitter so that clients do not retry all at once."""
 
     def __init__(self) -> None:
         self._seconds = _FIRST_SECONDS
@@ -30,7 +30,7 @@ class Backoff:
         self._seconds = _FIRST_SECONDS
 
     async def wait(self, error: BaseException | None = None) -> None:
-        """Sleep; at least as long as the server asked for in its `Retry-After`."""
+        """Sleep for the pause, or for the server's `Retry-After` if that is longer."""
         pause = self._seconds * random.uniform(0.5, 1.0)  # noqa: S311  (no secret)
         self._seconds = min(self._seconds * 2, _LONGEST_SECONDS)
         await asyncio.sleep(max(pause, min(_retry_after(error), _LONGEST_SECONDS)))

@@ -1,4 +1,4 @@
-"""StarProcessing resources over one asynchronous connection: single requests to the Kubernetes API."""
+"""Requests to the Kubernetes API for StarProcessing resources, over one asynchronous connection."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ from plato_sas_airflow.kube.resource import Resource
 PLURAL = "starprocessings"
 FIELD_MANAGER = "plato-sas-airflow"
 WINDOW = 16
-"""So many requests of one batch are under way at a time."""
+"""Concurrent requests of one batch."""
 PERSISTENCE_SECONDS = 300.0
 """How long to retry while the server is overloaded or unreachable."""
 _PAGE = 500
 _FEW = 50
 _LISTED_PER_GET = 8
-"""So many resources of a list take less time than one request for one (12 were measured to take as long)."""
-# The client takes the content type of a patch as a keyword that its type hints do not name.
+"""Listing this many resources is faster than one request for a single one (12 were measured to take as long)."""
+# The client accepts the content type of a patch as a keyword that its type hints lack.
 _APPLY_PATCH: dict[str, Any] = {"_content_type": "application/apply-patch+yaml"}
 _JSON_PATCH: dict[str, Any] = {"_content_type": "application/json-patch+json"}
 _CONNECT_SECONDS = 10
@@ -36,17 +36,17 @@ R = TypeVar("R")
 
 
 class StreamUnreadable(Exception):
-    """An event of a watch cannot be read; a list still can."""
+    """An event of a watch cannot be read; listing still works."""
 
 
 class StarProcessingClient:
-    """Requests of one trigger or task. Transient refusals (429, 5xx, no connection) are waited out for some minutes.
+    """Requests of one trigger or task. Transient errors (429, 5xx, no connection) are retried for some minutes.
 
-    :param window: how many requests may be under way at once.
+    :param window: maximum number of concurrent requests.
     """
 
     plural = PLURAL
-    """Of the resources that the requests are about."""
+    """The kind of resource that the requests are about."""
 
     def __init__(self, connection: ApiClient, window: int = WINDOW, persistence_seconds: float | None = None) -> None:
         self._api = CustomObjectsApi(connection)
@@ -54,7 +54,7 @@ class StarProcessingClient:
         self._persistence_seconds = PERSISTENCE_SECONDS if persistence_seconds is None else persistence_seconds
 
     async def get(self, name: str, namespace: str) -> Resource | None:
-        """A resource, or None if there is none of that name."""
+        """The resource, or None if there is none of that name."""
         try:
             found: Resource = await self._persistently(
                 lambda: self._api.get_namespaced_custom_object(GROUP, VERSION, namespace, self.plural, name)
@@ -76,9 +76,9 @@ class StarProcessingClient:
         return dict(zip(wanted, found, strict=True))
 
     async def _picked(self, wanted: list[str], namespace: str) -> dict[str, Resource | None] | None:
-        """The same from a list of the whole namespace, page by page; None where that would take longer.
+        """The same by listing the whole namespace page by page; None if that would take longer.
 
-        By name and not by label: a resource that somebody has made by hand has none.
+        A label selector would miss resources that were created by hand.
         """
         found: dict[str, Resource | None] = dict.fromkeys(wanted)
         token = ""
@@ -86,7 +86,7 @@ class StarProcessingClient:
             try:
                 page = await self._persistently(partial(self._page, namespace, token=token))
             except ApiException as error:
-                if error.status == 410:  # the server does not remember where the list began
+                if error.status == 410:  # the list's token has expired
                     return None
                 raise
             found.update((one["metadata"]["name"], one) for one in page["items"] if one["metadata"]["name"] in found)
@@ -112,11 +112,9 @@ class StarProcessingClient:
     async def pages(
         self, namespace: str, selector: str, fields: str = ""
     ) -> AsyncGenerator[tuple[list[Resource], str], None]:
-        """The resources that a label selector and a field selector match, page by page.
+        """The resources that match a label selector and a field selector, page by page. Nothing is retried here.
 
-        With each page comes the resourceVersion to watch from after the last one.
-
-        Nothing is tried again here.
+        Each page comes with the resourceVersion from which to watch after the last page.
         """
         token = ""
         while True:
@@ -127,7 +125,7 @@ class StarProcessingClient:
                 return
 
     async def select(self, namespace: str, selector: str, keep: Callable[[Resource], T]) -> list[T]:
-        """What `keep` returns of every resource that a label selector matches."""
+        """What `keep` returns for every resource that matches a label selector."""
 
         async def once() -> list[T]:
             return [keep(item) async for page, _ in self.pages(namespace, selector) for item in page]
@@ -137,9 +135,9 @@ class StarProcessingClient:
     async def watch(
         self, namespace: str, selector: str, resource_version: str, seconds: int, fields: str = ""
     ) -> AsyncGenerator[tuple[str, Resource], None]:
-        """Events after `resource_version` as (type, resource), bookmarks included, for `seconds` at the most.
+        """Events after `resource_version` as (type, resource), bookmarks included, for at most `seconds`.
 
-        Raises ApiException with status 410 when the server does not remember so far back, and StreamUnreadable.
+        Raises ApiException, with status 410 if `resource_version` is too old for the server, and StreamUnreadable.
         """
         async with Watch() as watch:
             events = watch.stream(
@@ -153,7 +151,7 @@ class StarProcessingClient:
                 resource_version=resource_version,
                 allow_watch_bookmarks=True,
                 timeout_seconds=seconds,
-                # The server ends the stream in time; if it has vanished, the client does.
+                # Normally the server ends the stream; the client's timeout is for a server that has vanished.
                 _request_timeout=(_CONNECT_SECONDS, seconds + _CONNECT_SECONDS),
             )
             try:
@@ -161,11 +159,11 @@ class StarProcessingClient:
                     if not isinstance(event, dict):  # a proxy's or an overloaded server's plain text
                         raise ApiException(status=503, reason=str(event).strip()[:200])
                     yield event["type"], event["raw_object"]
-            except ValueError as error:  # no JSON, or a line longer than aiohttp takes
+            except ValueError as error:  # not JSON, or a line too long for aiohttp
                 raise StreamUnreadable(str(error)) from error
 
     async def apply(self, body: Resource) -> None:
-        """Create or change a resource by server-side apply. The fields of `body` are then the package's."""
+        """Create or change a resource by server-side apply; this package then owns the fields of `body`."""
         metadata = body["metadata"]
         await self._persistently(
             lambda: self._api.patch_namespaced_custom_object(
@@ -182,7 +180,7 @@ class StarProcessingClient:
         )
 
     async def patch(self, name: str, namespace: str, operations: list[dict[str, Any]]) -> None:
-        """A JSON patch. Raises ApiException, with status 422 where a test of the patch fails."""
+        """Apply a JSON patch. Raises ApiException, with status 422 if a test of the patch fails."""
         await self._persistently(
             lambda: self._api.patch_namespaced_custom_object(
                 GROUP, VERSION, namespace, self.plural, name, operations, field_manager=FIELD_MANAGER, **_JSON_PATCH
@@ -190,7 +188,7 @@ class StarProcessingClient:
         )
 
     async def windowed(self, items: Iterable[T], call: Callable[[T], Awaitable[R]]) -> list[R]:
-        """The results of `call` in the order of `items`. The first exception ends the rest."""
+        """The results of `call` in the order of `items`. The first exception cancels the other calls."""
         waiting = iter(list(items))
         results: dict[int, R] = {}
         numbered = enumerate(waiting)
@@ -208,7 +206,7 @@ class StarProcessingClient:
         return [results[number] for number in sorted(results)]
 
     async def _persistently(self, call: Callable[[], Awaitable[R]]) -> R:
-        """The result of `call`, tried again with growing pauses while the server is busy or away."""
+        """The result of `call`, retried with growing pauses while the server is overloaded or unreachable."""
         backoff, began = Backoff(), time.monotonic()
         while True:
             try:
@@ -228,7 +226,7 @@ def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
 
 
 def reason_of(error: ApiException) -> str:
-    """The API server's own words."""
+    """The API server's message."""
     try:
         return str(json.loads(error.body or b"")["message"])
     except (TypeError, ValueError, KeyError):

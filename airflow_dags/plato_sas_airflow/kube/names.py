@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-# 63 is the limit of a label value; 11 characters are left for what is named after the resource.
+# A label value has at most 63 characters; 11 are left for what is named after the resource.
 _LENGTH = 52
 _HASH_LENGTH = 8
 

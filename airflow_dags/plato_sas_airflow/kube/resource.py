@@ -1,4 +1,4 @@
-"""A resource as JSON, and what is written on one: labels and annotations."""
+"""A resource as JSON, and the labels and annotations that this package sets."""
 
 from plato_sas.api import GROUP, Document
 

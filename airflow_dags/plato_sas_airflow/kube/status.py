@@ -1,4 +1,4 @@
-"""What the status of a resource, and of a StarProcessing above all, says for certain. Pure."""
+"""Reads the status of a resource, counting only what belongs to the present spec. Pure."""
 
 from enum import StrEnum
 from typing import TypeVar
@@ -36,22 +36,22 @@ def state_at_rest(resource: Resource) -> StarState | None:
 
 
 def asked_rerun(resource: Resource) -> int:
-    """The rerun that the spec asks for, 0 for none."""
+    """The id of the rerun that the spec requests; 0 for none."""
     return int((resource["spec"].get("rerun") or {}).get("id", 0))
 
 
 def last_rerun(resource: Resource) -> int:
-    """The last rerun that was asked for or taken up; the next one has a higher number."""
+    """The id of the last rerun that was requested or taken up; the next one must be higher."""
     return max(asked_rerun(resource), _taken_up(resource))
 
 
 def is_observed(resource: Resource) -> bool:
-    """The status was written for the present spec."""
+    """Whether the status was written for the present spec."""
     return bool((resource.get("status") or {}).get("observedGeneration") == resource["metadata"].get("generation"))
 
 
 def is_taken_up(resource: Resource) -> bool:
-    """The rerun that the spec asks for, if any, was taken up."""
+    """Whether the operator has taken up the rerun that the spec requests, if any."""
     return asked_rerun(resource) <= _taken_up(resource)
 
 
@@ -60,13 +60,13 @@ def _taken_up(resource: Resource) -> int:
 
 
 def condition(resource: Resource, kind: str) -> dict[str, str]:
-    """A condition of the status, empty if there is none of that type."""
+    """The condition of a type; empty if there is none."""
     found = (resource.get("status") or {}).get("conditions") or []
     return next((one for one in found if one.get("type") == kind), {})
 
 
 def step_state(resource: Resource, step: str) -> str | None:
-    """A step's state that belongs to the present spec, or None."""
+    """A step's state if it belongs to the present spec, else None."""
     if not (is_observed(resource) and is_taken_up(resource)):
         return None
     steps = (resource.get("status") or {}).get("steps") or []

@@ -1,8 +1,8 @@
-"""Watch the StarProcessings of a label selector for as long as it takes.
+"""Watch the StarProcessings that match a label selector.
 
-List the selection, then watch from the list's resourceVersion, and again from the last one seen whenever the stream
-ends. When the server does not remember it (410), list anew. While the server is busy or away, wait and try again for as
-long as it takes: the caller's own deadline is the bound.
+List the selection, then watch from the list's resourceVersion; whenever the stream ends, watch again from the last one
+seen, or list again if that is too old (410). An overloaded or unreachable server is retried without limit: the caller
+sets the deadline.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from plato_sas_airflow.kube.resource import Resource
 WATCH_SECONDS = 300
 _HASTY_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
-"""A starting API server may refuse (401, 403) or not know the resource (404) for a while; it is waited out so long."""
+"""How long to retry other refusals: a starting API server may answer 401, 403 or 404 for a while."""
 
 
 class Log(Protocol):
@@ -31,11 +31,11 @@ class Log(Protocol):
 
 
 async def until_first(*works: Coroutine[Any, Any, None], seconds: float | None) -> None:
-    """Until one of them ends, or `seconds` have passed; the others are cancelled. Raises what the one raised."""
+    """Wait until one of them finishes or `seconds` have passed, and cancel the others. Raises what that one raised."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
-        ended, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
+        finished, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in finished:
             task.result()
     finally:
         for task in tasks:
@@ -45,37 +45,37 @@ async def until_first(*works: Coroutine[Any, Any, None], seconds: float | None) 
 
 
 class Observer(ABC):
-    """What is made of the resources that are seen."""
+    """Receives the resources that a watch shows."""
 
     @property
     @abstractmethod
     def selector(self) -> str:
-        """The label selector; it may change when `missing` says so."""
+        """The label selector; it may change when `missing` or `deleted` returns True."""
 
     @property
     @abstractmethod
     def done(self) -> bool:
-        """There is nothing more to wait for."""
+        """Whether there is nothing more to wait for."""
 
     @abstractmethod
     def observe(self, resource: Resource) -> None:
-        """A resource as it is now."""
+        """Take in a resource as it is now."""
 
     @abstractmethod
     async def missing(self, listed: set[str]) -> bool:
-        """A whole list was observed, with these names; True if the selector has changed for it."""
+        """A complete list was observed, with these names; True if the selector has changed."""
 
     @abstractmethod
     async def deleted(self, name: str) -> bool:
-        """A resource has left the selection; True if the selector has changed for it."""
+        """A resource has left the selection; True if the selector has changed."""
 
 
 class Watcher:
-    """One selection being watched.
+    """Watches one selection.
 
-    :param watch_seconds: a stream is asked for so long.
-    :param fields: a field selector beside the observer's label selector.
-    :param clock: seconds that never go back.
+    :param watch_seconds: duration of one watch request.
+    :param fields: a field selector in addition to the observer's label selector.
+    :param clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Watcher:
         self._healthy_at = clock()
 
     async def look(self) -> None:
-        """List the selection, and again if that has changed the selector. Raises ApiException on any refusal."""
+        """List the selection, again if the selector has changed by that. Raises ApiException on any refusal."""
         changed = True
         while changed:
             names: set[str] = set()
@@ -114,7 +114,7 @@ class Watcher:
     async def run(self, resource_version: str | None = None) -> None:
         """Return when the observer is done. `resource_version`: watch from here instead of listing first.
 
-        Raises ApiException when the server keeps refusing for another reason than being busy.
+        Raises ApiException if the server keeps refusing for a reason other than overload.
         """
         self._resource_version = resource_version
         backoff = Backoff()
@@ -130,32 +130,32 @@ class Watcher:
                 self._healthy_at = self._clock()
                 if events or self._healthy_at - began > _HASTY_SECONDS:
                     backoff.reset()
-                else:  # a stream that ends as soon as it begins
+                else:  # the stream ended as soon as it began
                     await backoff.wait()
 
     async def _handle(self, error: Exception, backoff: Backoff) -> None:
-        """Wait before the next try, or raise the error where that would not help."""
+        """Wait before the next attempt, or raise the error if a retry cannot help."""
         if isinstance(error, ApiException) and error.status == 410:
-            self._log.info("The API server does not remember so far back: listing anew")
+            self._log.info("The watch's resourceVersion has expired: listing again")
             self._resource_version = None
             return
         if isinstance(error, StreamUnreadable):
-            self._log.warning("The watch cannot be read (%s): listing anew", error)
+            self._log.warning("The watch cannot be read (%s): listing again", error)
             self._resource_version = None
-        elif self._bearable(error):
-            self._log.warning("The API server does not serve the stars (%s): trying again", _brief(error))
+        elif self._may_pass(error):
+            self._log.warning("The API server does not serve the stars (%s): retrying", _brief(error))
         else:
             raise error
         await backoff.wait(error)
 
-    def _bearable(self, error: Exception) -> bool:
+    def _may_pass(self, error: Exception) -> bool:
         refused = isinstance(error, ApiException) and self._clock() - self._healthy_at < _PATIENCE_SECONDS
         return refused or is_transient(error)
 
     async def _watch(self) -> int:
         """Take in events until the stream ends, the observer is done, or the selector has changed.
 
-        Gives the number of events.
+        Returns the number of events.
         """
         number = 0
         if self._observer.done:

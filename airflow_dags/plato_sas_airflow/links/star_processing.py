@@ -1,7 +1,7 @@
-"""Links from a task to pages outside of Airflow: the star's products, the campaign.
+"""Links from a task to pages outside Airflow: the star's products, the campaign.
 
-Where these are only the site knows. The addresses are templates in the section `[plato_sas]` of Airflow's
-configuration, or in the extras of the connection, which go first. Without one there is no link.
+A site defines their addresses as templates in the section `[plato_sas]` of Airflow's configuration, or in the extras of
+the connection, which take precedence. Without a template there is no link.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ class Linked(Protocol):
     kubernetes_conn_id: str
 
     def link_values(self) -> Mapping[str, str]:
-        """What stands in the templates, rendered; a name that has no value is left out."""
+        """Values for the templates; a name without a value is left out."""
 
 
 class _TemplateLink(BaseOperatorLink):
     """A link whose address is a template with names in braces."""
 
     option = ""
-    """Of the section and of the extras."""
+    """Name of the template in the section and in the extras."""
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002  (Airflow's)
-        """The address, empty where there is none to be had."""
-        # The operators have links, and are imported whenever a DAG is parsed; a link is filled in when a task runs.
+        """The address; empty if there is none."""
+        # Imported here: operators import this module whenever a DAG is parsed, and links are filled in at run time.
         from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 
         linked = cast(Linked, operator)
@@ -43,14 +43,14 @@ class _TemplateLink(BaseOperatorLink):
 
 
 class ProductsLink(_TemplateLink):
-    """To the products of the task's star."""
+    """The link to the products of the task's star."""
 
     option = "products_url"
     name = "Products"
 
 
 class CampaignLink(_TemplateLink):
-    """To the page of the task's campaign."""
+    """The link to the page of the task's campaign."""
 
     option = "campaign_url"
     name = "Campaign"
@@ -59,7 +59,7 @@ class CampaignLink(_TemplateLink):
 def filled(template: str, values: Mapping[str, str]) -> str:
     """The address with every `{name}` replaced by its quoted value.
 
-    Empty if a name has no value, or if it is no address of a page.
+    Empty if a name has no value, or if the result is not an address of a page.
     """
     for name, value in values.items():
         template = template.replace(f"{{{name}}}", quote(value, safe=""))

@@ -1,6 +1,7 @@
-"""The fields of the DAGs' forms, and what the DAGs have in common; the defaults are the site's settings.
+"""The fields of the DAGs' forms, and the arguments that DAGs have in common; the site's settings are the defaults.
 
-Airflow marks a field as required, and refuses it empty, unless its type admits null.
+Airflow marks a field as required, and refuses it if empty, unless its type allows null. A DAG file is parsed without a
+network call, so a form proposes what settings and files beside the DAGs name, and accepts other values.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ _LIST: dict[str, Any] = {"type": ["array", "null"]}
 
 
 def common(settings: Settings, name: str) -> dict[str, Any]:
-    """Arguments of `@dag` that every DAG has: retries, queue, and who is notified. `name`: of its alert's setting."""
+    """Arguments of every `@dag`: retries, queue, notifications. `name`: the alert's setting is `<name>_alert`."""
     defaults: dict[str, Any] = {
         "retries": settings.retries,
         "retry_delay": settings.retry_delay,
@@ -44,7 +45,7 @@ def common(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def star_tasks(settings: Settings) -> dict[str, Any]:
-    """Arguments that every operator of stars has."""
+    """Arguments of every operator of stars."""
     return {
         "kubernetes_conn_id": settings.connection,
         "pool": settings.pool,
@@ -67,7 +68,7 @@ def campaign(settings: Settings) -> dict[str, Param]:
 
 
 def place(settings: Settings, dag_file: str) -> dict[str, Param]:
-    """The pipeline, with those proposed that have catalogue tables beside the DAG's file, and the namespace."""
+    """The pipeline and the namespace; pipelines with catalogue tables beside the DAG's file are proposed."""
     known = {path.stem for path in Path(dag_file).with_name("catalogues").glob("*.yaml")}
     return {
         "pipeline": Param(
@@ -80,7 +81,7 @@ def place(settings: Settings, dag_file: str) -> dict[str, Param]:
         "namespace": Param(
             settings.namespace or None,
             title="Namespace",
-            description="Where the resources are; the connection's if empty.",
+            description="Namespace of the resources; the connection's if empty.",
             **_OPTIONAL,
         ),
     }
@@ -98,12 +99,12 @@ def target_list(settings: Settings) -> dict[str, Param]:
         "samples": Param(
             [],
             title="Samples",
-            description="Only stars of these samples, one a line; all if empty.",
+            description="Only stars of these samples, one per line; all if empty.",
             items={"type": "string"},
             **_LIST,
         ),
         "max_bad_rows_fraction": fraction(
-            settings.max_bad_rows_fraction, "Bad rows", "The run stops if a larger part of the list is not valid."
+            settings.max_bad_rows_fraction, "Bad rows", "The run fails if a larger part of the list is not valid."
         ),
     }
 
@@ -113,7 +114,7 @@ def batches(settings: Settings) -> dict[str, Param]:
         "batch_size": Param(
             settings.batch_size,
             title="Batch size",
-            description="Stars in one task, at most.",
+            description="Maximum number of stars in one task.",
             type="integer",
             minimum=1,
             maximum=20000,
@@ -133,7 +134,7 @@ def previous(settings: Settings) -> dict[str, Param]:
         "previous_campaign": Param(
             AUTOMATIC,
             title="Campaign before",
-            description="Its products of the star are inputs. auto: the quarter before (Q4 for Q5). none: no other.",
+            description="Its products are inputs. auto: the quarter before (Q4 for Q5). none: no campaign.",
             examples=[AUTOMATIC, NONE, *campaigns_up_to(settings.campaign)[1:]],
             type="string",
             maxLength=48,
@@ -153,16 +154,16 @@ def parameters() -> dict[str, Param]:
 
 
 def star() -> dict[str, Param]:
-    """Airflow wants a form's default to be valid, and the empty one is refused by the task."""
+    """A form's default must be valid for Airflow, so the field may be empty; the task refuses that."""
     return {"star": Param("", title="Star", description="Identifier of the star.", **_OR_EMPTY)}
 
 
 def stars() -> dict[str, Param]:
-    return {"stars": Param([], title="Stars", description="Identifiers of stars, one a line.", items=_STAR, **_LIST)}
+    return {"stars": Param([], title="Stars", description="Identifiers of stars, one per line.", items=_STAR, **_LIST)}
 
 
 def states(names: Sequence[str], default: str, description: str) -> Param:
-    """States to choose from, several at a time; a page shows the choice only for `examples`."""
+    """A choice of states; Airflow's page shows it only for `examples`."""
     items = {"type": "string", "enum": list(names)}
     return Param([default], title="States", description=description, examples=list(names), items=items, **_LIST)
 
@@ -172,5 +173,5 @@ def steps(title: str, description: str) -> Param:
 
 
 def _proposed(values: list[str]) -> dict[str, Any]:
-    """Values that a field proposes while others are accepted, too."""
+    """The values that a field proposes, if any."""
     return {"examples": values} if values else {}

@@ -1,7 +1,6 @@
-"""Which stars of a campaign are processed again, and with what. Pure.
+"""Which stars of a campaign are processed again, and how. Pure.
 
-A star's resource keeps what it was processed with, so that is where a reprocessing begins: the form's parameters are
-laid over the star's own.
+A star's resource keeps what the star was processed with; the form's parameters are merged into these.
 """
 
 import json
@@ -19,7 +18,7 @@ from plato_sas_airflow.stars.star import star_spec
 from plato_sas_airflow.stars.values import Parameters, overlaid
 
 UNDER_WAY = "under way"
-# Of a StarProcessing's spec, and what the operators call them.
+# Fields of a StarProcessing's spec, and the operators' arguments for them.
 _KEPT = {
     "previousCampaign": "previous_campaign",
     "stages": "stages",
@@ -31,7 +30,7 @@ _KEPT = {
 
 @dataclass(frozen=True)
 class Present:
-    """A star's resource, as far as a reprocessing needs it. `state`: its final state, or `under way`."""
+    """What a reprocessing needs of a star's resource. `state`: its state at rest, or `under way`."""
 
     star: str
     pipeline: str
@@ -50,7 +49,7 @@ class Present:
 
 @dataclass(frozen=True)
 class Selection:
-    """The stars to process again. `resources`: those that have one. `others`: those that have none any more."""
+    """The stars to process again. `resources`: those with a resource. `others`: those whose resource is gone."""
 
     resources: Sequence[Present]
     others: Sequence[str] = ()
@@ -66,7 +65,7 @@ class Selection:
 def in_states(
     present: Iterable[Present], pipeline: str, states: Collection[str], steps: Collection[str] = ()
 ) -> Selection:
-    """The stars that have ended in one of the states; with `steps`, those whose failed step is among them."""
+    """The stars that are in one of the states; with `steps`, only those that failed at one of these."""
     taken, left = [], Counter[str]()
     for one in present:
         if one.pipeline != pipeline:
@@ -81,7 +80,7 @@ def in_states(
 
 
 def chosen(present: Iterable[Present], pipeline: str, stars: Iterable[str]) -> Selection:
-    """Stars by their names. Raises BatchError if one is under way, or belongs to another pipeline."""
+    """Stars by name. Raises BatchError if one is under way or belongs to another pipeline."""
     known = {one.star: one for one in present}
     wanted = list(dict.fromkeys(stars))
     wrong = [
@@ -96,7 +95,7 @@ def chosen(present: Iterable[Present], pipeline: str, stars: Iterable[str]) -> S
 
 @dataclass(frozen=True)
 class Group:
-    """Stars that are processed with the same arguments of a StarBatchOperator; `specs` instead where inputs differ."""
+    """Stars with the same arguments of a StarBatchOperator; `specs` instead of `stars` if they have own inputs."""
 
     arguments: Mapping[str, Any]
     stars: Sequence[str] = ()
@@ -104,10 +103,10 @@ class Group:
 
 
 def groups(selection: Selection, changed: Parameters, previous_campaign: str) -> list[Group]:
-    """The selection by what the stars are processed with.
+    """The selection, grouped by the arguments of the stars' processing.
 
-    :param changed: parameters that are laid over the stars' own.
-    :param previous_campaign: of the stars that have no resource.
+    :param changed: parameters to merge into the stars' own.
+    :param previous_campaign: for stars without a resource.
     """
     same: dict[str, tuple[dict[str, Any], list[Present]]] = {}
     for one in selection.resources:

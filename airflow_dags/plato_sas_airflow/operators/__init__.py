@@ -1,5 +1,5 @@
 """The operators.
 
-Their modules are imported whenever a DAG file is parsed. Kubernetes' clients take most of a second to import, so hooks,
-triggers and what speaks to the API server are imported where a task runs.
+Their modules are imported whenever a DAG file is parsed. Importing Kubernetes' clients takes most of a second, so
+hooks, triggers and clients are imported only when a task runs.
 """

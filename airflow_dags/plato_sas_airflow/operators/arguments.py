@@ -1,6 +1,6 @@
-"""What can be said of an operator's arguments while its DAG is parsed.
+"""Checks of an operator's arguments while its DAG is parsed.
 
-A template, and what another task returns, is known only when the task runs. It is checked then.
+Templates and other tasks' results are known only when the task runs, and are checked then.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -43,7 +43,7 @@ _OTHERS: dict[str, Callable[[str, Any], Any]] = {
 
 
 def is_known(value: object) -> bool:
-    """Neither a template nor something that another task returns, in any part of it."""
+    """Whether no part of the value is a template or another task's result."""
     if isinstance(value, str):
         return not any(mark in value for mark in _TEMPLATE_MARKS)
     if isinstance(value, Mapping):
@@ -54,7 +54,7 @@ def is_known(value: object) -> bool:
 
 
 def namespace_of(operator: Any) -> str:
-    """What the operator's argument says once it is rendered, else its connection. Raises BatchError."""
+    """The operator's namespace once it is rendered, else its connection's. Raises BatchError."""
     given = values.optional_text("namespace", operator.namespace)
     if given is not None:
         return given
@@ -64,9 +64,9 @@ def namespace_of(operator: Any) -> str:
 
 
 def check_stars(stars: object, stars_file: object) -> None:
-    """Raises BatchError unless exactly one of both is given, and naming the stars of a list that are not valid."""
+    """Raises BatchError unless exactly one of both is given, or if stars are not valid, naming them."""
     if (stars is None) == (stars_file is None):
-        raise BatchError("stars, stars_file: exactly one of them is wanted")
+        raise BatchError("stars, stars_file: give exactly one of them")
     if stars is None or not is_known(stars):
         return
     wrong = [f"star {one.name!r}: {found[0]}" for one in stars_of(stars) if (found := problems(one.spec()))]
@@ -74,15 +74,15 @@ def check_stars(stars: object, stars_file: object) -> None:
         raise BatchError(listed(wrong))
 
 
-def check(operator: Any, but: Collection[str] = ()) -> None:
-    """Raises BatchError naming the arguments of an operator that cannot be right.
+def check(operator: Any, only_texts: Collection[str] = ()) -> None:
+    """Raises BatchError naming the arguments of an operator that are not valid.
 
-    Those in `but` are judged only where they are given as texts.
+    :param only_texts: arguments that are checked only if they are texts.
     """
     found: list[str] = []
     spec: dict[str, Any] = {}
     for name, value in vars(operator).items():
-        if not is_known(value) or (name in but and not isinstance(value, str)):
+        if not is_known(value) or (name in only_texts and not isinstance(value, str)):
             continue
         try:
             if name in _SPEC_FIELDS:

@@ -1,4 +1,4 @@
-"""The operator: one task is a batch of stars."""
+"""The operator of a batch of stars."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -34,57 +34,57 @@ from plato_sas_airflow.stars.values import (
 class StarsFailed(AirflowFailException):
     """More stars failed than are accepted.
 
-    Airflow does not retry the task: the operator in the cluster has already tried again what may pass with time.
-    Clearing the task processes those stars again that did not succeed.
+    Airflow does not retry the task: the operator in the cluster has already retried what may pass with time. Clearing
+    the task processes the stars again that did not succeed.
     """
 
 
 class StarBatchOperator(CampaignTask):
-    """Processes a batch of stars: applies one StarProcessing a star, and waits until all of them have ended.
+    """Processes a batch of stars: applies one StarProcessing per star, and waits until every star is finished.
 
-    Resources that exist are adopted: a star that has succeeded with the same parameters and inputs counts at once, one
-    under way is waited for, one that failed or was cancelled runs again from what failed. A star of another task with
-    other parameters or inputs is refused, and the task fails before anything is applied. So a retry, a cleared task and
-    another run over the same stars do only what is not done; `retries` are for a lost worker or an API server that is
-    away. Whoever applied a star last may cancel it; earlier batches still see how it ends.
+    Existing resources are adopted: a star that has succeeded with the same parameters and inputs counts at once, one
+    under way is waited for, and one that failed or was cancelled runs again from the failed steps. A star of another
+    task with other parameters or inputs is refused, and the task fails before anything is applied. A retry, a cleared
+    task or another run over the same stars therefore does only what is left; `retries` are for a lost worker or an
+    unreachable API server. Whoever applied a star last may cancel it; earlier batches still see its result.
 
     A user's kill (mark failed or successful, clear, delete the run) cancels the unfinished stars; a restart of the
     triggerer, the scheduler or the API server changes nothing.
 
     The task fails if more stars failed, were cancelled, deleted, stayed rejected or ran out of time than are accepted.
-    What it returns (XCom `return_value`, pushed also when it fails): `total`, `succeeded`, `failed`, `unfinished`,
+    It returns (XCom `return_value`, pushed also if it fails): `total`, `succeeded`, `failed`, `unfinished`,
     `cancelled`, `failures` (the first 100 failed stars with step, exit code and last log lines), `failures_omitted`
-    (how many more there are) and `failed_stars_file`.
+    (the number of the others) and `failed_stars_file`.
 
-    :param stars: names of stars, or what `star_spec` returns for them; or the JSON text of such a list (as
-        `"{{ params.stars | tojson }}"` renders). Either this or `stars_file`.
-    :param stars_file: CSV with a header, or one name a line: a local path, or a URL of a storage that Airflow knows.
-    :param stars_column: the column of the names; the one called `star` by default, else the first one.
-    :param star_slice: `[start, stop]`: only these of the stars, counted from 0; made for `expand` (`batch_slices`).
+    :param stars: names of stars, or what `star_spec` returns for them; or such a list as JSON text (rendered by
+        `"{{ params.stars | tojson }}"`, for instance). Either this or `stars_file`.
+    :param stars_file: CSV with a header, or one name per line: a local path, or a URL of a storage that Airflow knows.
+    :param stars_column: the column of the names; by default the one called `star`, else the first one.
+    :param star_slice: `[start, stop]`: only these stars, counted from 0; meant for `expand` (see `batch_slices`).
     :param campaign: campaign (quarter) of the products.
     :param pipeline: name of the StarPipeline.
     :param namespace: where the resources are; by default the connection's.
-    :param parameters: per step, values for its module's parameters; or the JSON text of that.
-    :param previous_campaign: whose products of the same star are the steps' `previous` inputs.
-    :param stages: `Fused` or `PerStep`; what the pipeline says by default.
+    :param parameters: per step, values of its module's parameters; or this as JSON text.
+    :param previous_campaign: the campaign whose products of the same star are the steps' `previous` inputs.
+    :param stages: `Fused` or `PerStep`; by default the pipeline's.
     :param priority: -1000 to 1000; stars of higher priority are started first.
-    :param star_deadline: how long a star may take from its first Job, such as `6h`.
-    :param star_ttl: how long a finished star stays, such as `7d`; the site's by default.
-    :param rerun: process every star again, also those that have succeeded; steps for which nothing has changed are
-        reused. Each star is rerun once for each time that the task is run or cleared, not for Airflow's own retries.
-    :param rerun_from: the same, and these steps run although nothing has changed for them.
+    :param star_deadline: time limit of a star, from its first Job, such as `6h`.
+    :param star_ttl: how long a star's resource is kept in a final state, such as `7d`; by default the site's.
+    :param rerun: process every star again, even if it has succeeded; steps for which nothing has changed are reused.
+        Each star is rerun once per run or clear of the task, not for Airflow's retries.
+    :param rerun_from: the same, and these steps run even if nothing has changed for them.
     :param max_failed_fraction: the task succeeds if no larger part of the stars failed; 0 to 1.
-    :param accept_failures: the task succeeds whatever becomes of the stars.
-    :param failed_stars_path: where a CSV with all failed stars is written, if any failed; another batch can read it as
+    :param accept_failures: the task succeeds whatever happens to the stars.
+    :param failed_stars_path: where to write a CSV with all failed stars, if any failed; another batch can read it as
         `stars_file`. A local path (of the triggerer), or a URL of a storage that Airflow knows.
-    :param rejected_after: a star that stays `Rejected` so long has failed; it runs if its pipeline is mended before.
-        `timedelta(0)`: at once.
-    :param timeout: how long the batch may take; then its unfinished stars are cancelled. None: for ever.
-    :param report_seconds: the counts are logged so often, less often while nothing changes.
+    :param rejected_after: a star that stays `Rejected` for longer has failed; until then it runs as soon as its
+        pipeline is corrected. `timedelta(0)`: fails at once.
+    :param timeout: time limit of the batch; its unfinished stars are then cancelled. None: no limit.
+    :param report_seconds: interval between log lines with the counts; longer while nothing changes.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
-    :param deferrable: wait in the triggerer; False keeps a worker for the whole time.
+    :param deferrable: wait in the triggerer; False occupies a worker for the whole time.
 
-    Raises BatchError, while the DAG is parsed, for arguments that cannot be right.
+    Raises BatchError, while the DAG is parsed, for arguments that are not valid.
     """
 
     template_fields: Sequence[str] = (
@@ -166,7 +166,7 @@ class StarBatchOperator(CampaignTask):
         self.check_arguments()
 
     def check_arguments(self) -> None:
-        """Raises BatchError for what cannot be right, as far as it is known while the DAG is parsed."""
+        """Raises BatchError for arguments that are known while the DAG is parsed and not valid."""
         check(self)
         check_stars(self.stars, self.stars_file)
 
@@ -182,12 +182,12 @@ class StarBatchOperator(CampaignTask):
         return stars[slice(*part)]
 
     def accepted(self, result: BatchResult) -> bool:
-        """The task succeeds with this result."""
+        """Whether the task succeeds with this result."""
         tolerated = fraction_of("max_failed_fraction", self.max_failed_fraction)
         return self.accept_failures or result.failed_fraction <= tolerated
 
     def content(self, result: BatchResult) -> dict[str, Any]:
-        """What goes to XCom."""
+        """The task's XCom."""
         return result.serialize()
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -209,11 +209,11 @@ class StarBatchOperator(CampaignTask):
         return self._conclude(context, result)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Called by Airflow with what the trigger fired."""
+        """Called by Airflow with the trigger's event."""
         return self._conclude(context, BatchResult.deserialize(event))
 
     def on_kill(self) -> None:
-        """Airflow's signal handler calls this in the worker. The batch's processing then cancels the stars."""
+        """Called by Airflow's signal handler in the worker; the batch's processing then cancels the stars."""
         if self._running is not None:
             loop, task = self._running
             loop.call_soon_threadsafe(task.cancel)
@@ -239,7 +239,7 @@ class StarBatchOperator(CampaignTask):
         )
 
     def rerun_request(self, context: Context) -> RerunRequest | None:
-        """What is to run again."""
+        """The request to run stars again, if any."""
         steps = names_of("rerun_from", self.rerun_from)
         if not steps and not flag_of("rerun", self.rerun):
             return None
@@ -250,7 +250,7 @@ class StarBatchOperator(CampaignTask):
         return Waiting(self.report_seconds, self.rejected_after.total_seconds(), path)
 
     async def _process(self, batch: Batch, request: RerunRequest | None) -> BatchResult | None:
-        """The result, or None where the trigger waits for it; can be cancelled by `on_kill`."""
+        """The result, or None if the trigger will wait for it; `on_kill` can cancel this."""
         from plato_sas_airflow.batches.processing import BatchProcessing
         from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 
@@ -261,12 +261,12 @@ class StarBatchOperator(CampaignTask):
         try:
             async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
                 processing = BatchProcessing(client, batch, self._waiting(), self.log)
-                return await processing.run(request, seconds, to_the_end=not self.deferrable)
+                return await processing.run(request, seconds, wait=not self.deferrable)
         finally:
             self._running = None
 
     def _conclude(self, context: Context, result: BatchResult) -> dict[str, Any]:
-        """Log the end, and return the result or fail with it."""
+        """Log the result, and return it or fail with it."""
         for failure in result.failures:
             self.log.error("%s", failure.text())
         if result.failures_omitted:

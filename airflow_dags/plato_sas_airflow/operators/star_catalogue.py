@@ -29,32 +29,32 @@ from plato_sas_airflow.stars.values import decoded, names_of, optional_text, tex
 
 
 class StarCatalogueOperator(CampaignTask):
-    """Has the operator in the cluster make the tables of a campaign's results, and waits until they are there.
+    """Makes tables of a campaign's results: applies one StarCatalogue, and waits until it has succeeded.
 
-    Applies one StarCatalogue. One that is there is made again, since products may have changed: once for each time that
-    the task is run or cleared, not for Airflow's own retries. It fails if it is there with other tables.
+    An existing catalogue is made again, since products may have changed: once per run or clear of the task, not for
+    Airflow's retries. The task fails if it exists with other tables.
 
-    The task fails if the catalogue failed, was deleted, stayed rejected or was not there in time. Airflow does not
-    retry that: the operator in the cluster has already tried again what may pass with time. A user's kill does not stop
-    the catalogue's Job: what it publishes is whole, and replaced by the next one.
+    The task fails if the catalogue failed, was deleted, stayed rejected or was not made in time. Airflow does not retry
+    that: the operator in the cluster has already retried what may pass with time. A user's kill does not stop the
+    catalogue's Job: it publishes everything or nothing, and the next one replaces it.
 
-    What it returns (XCom `return_value`, pushed also when it fails): `name`, `state`, `message`, `stars` (counts),
-    `tables` (rows and files with their SHA-256), times.
+    It returns (XCom `return_value`, pushed also if it fails): `name`, `state`, `message`, `stars` (counts), `tables`
+    (rows and files with their SHA-256), times.
 
     :param campaign: campaign (quarter) of the products.
     :param pipeline: name of the StarPipeline that made them.
-    :param tables: as in a StarCatalogue, or the JSON text of that.
+    :param tables: as in a StarCatalogue, or this as JSON text.
     :param stars: only these, at most 1000; by default every star of the campaign.
-    :param name: of the StarCatalogue, and of the folder with its files; by default made of campaign and pipeline.
+    :param name: name of the StarCatalogue and of the folder with its files; by default made of campaign and pipeline.
     :param namespace: where the resource is; by default the connection's.
     :param job_resources: `cpu` and `memory` of the catalogue's Job.
-    :param catalogue_timeout: how long one attempt of the Job may take, such as `6h`.
-    :param timeout: how long the task waits; the catalogue's Job goes on then. None: for ever.
-    :param rejected_after: a catalogue that stays `Rejected` so long has failed.
+    :param catalogue_timeout: time limit of one attempt of the Job, such as `6h`.
+    :param timeout: how long the task waits; after that the catalogue's Job continues. None: no limit.
+    :param rejected_after: a catalogue that stays `Rejected` for longer has failed.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
-    :param deferrable: wait in the triggerer; False keeps a worker for the whole time.
+    :param deferrable: wait in the triggerer; False occupies a worker for the whole time.
 
-    Raises BatchError, while the DAG is parsed, for arguments that cannot be right.
+    Raises BatchError, while the DAG is parsed, for arguments that are not valid.
     """
 
     template_fields: Sequence[str] = (
@@ -119,7 +119,7 @@ class StarCatalogueOperator(CampaignTask):
         )
 
     def wanted(self, context: Context) -> WantedCatalogue:
-        """What this task wants to have made. Raises BatchError."""
+        """The catalogue that this task requests. Raises BatchError."""
         task = context["ti"]
         spec = self.spec()
         return WantedCatalogue(
@@ -154,7 +154,7 @@ class StarCatalogueOperator(CampaignTask):
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Called by Airflow with what the trigger fired."""
+        """Called by Airflow with the trigger's event."""
         return self._conclude(context, event)
 
     async def _apply(self, wanted: WantedCatalogue) -> Resource:
@@ -172,7 +172,7 @@ class StarCatalogueOperator(CampaignTask):
             return await wait_for_catalogue(connection, catalogue, self.log, deadline, rejected_seconds)
 
     def _conclude(self, context: Context, end: dict[str, Any]) -> dict[str, Any]:
-        """Log the end, and return it or fail with it. Only an explicit success is one."""
+        """Log the result, and return it or fail with it. Only the state `Succeeded` is a success."""
         for table in end.get("tables") or []:
             for file in table.get("files") or []:
                 self.log.info("Table %s: %s rows, %s", table["name"], table["rows"], file["path"])
@@ -180,7 +180,7 @@ class StarCatalogueOperator(CampaignTask):
             return end
         context["ti"].xcom_push(key="return_value", value=end)
         why = {
-            DELETED: "it was deleted before it was done",
-            UNFINISHED: f"it is not done after {self.timeout}; the operator goes on with it",
+            DELETED: "it was deleted before it was finished",
+            UNFINISHED: f"it is not finished after {self.timeout}; the operator continues with it",
         }.get(end["state"], f"{end['state']}: {end.get('message') or 'no message'}")
         raise AirflowFailException(f"Catalogue {end['name']}: {why}")

@@ -20,15 +20,15 @@ _OF_A_BATCH = ("stars", "stars_file", "stars_column", "star_slice", "max_failed_
 class StarProcessingOperator(StarBatchOperator):
     """Processes one star: a StarBatchOperator of one, with the star's own results.
 
-    What it returns (XCom `return_value`, pushed also when it fails): `star`, `name` (of the resource), `campaign`,
-    `state`, `step`, `exit_code`, `reason` and `message` of what failed, `steps` (step to state) and `facts` (step to
-    what its module reported), as far as the resource still exists.
+    It returns (XCom `return_value`, pushed also if it fails): `star`, `name` (of the resource), `campaign`, `state`;
+    `step`, `exit_code`, `reason` and `message` of a failure; `steps` (step to state) and `facts` (step to what its
+    module reported), if the resource still exists.
 
-    For many stars use StarBatchOperator: one task for each of thousands of stars is more than Airflow is made for.
+    For many stars use StarBatchOperator: Airflow is not made for thousands of tasks with one star each.
 
     :param star: name of the star.
     :param inputs: per external product of the pipeline, its `path` below the inputs volume, its `sha256`, or both; or
-        the JSON text of that.
+        this as JSON text.
 
     The other parameters are those of StarBatchOperator, except its stars and `max_failed_fraction`.
     """
@@ -45,7 +45,7 @@ class StarProcessingOperator(StarBatchOperator):
     ) -> None:
         unknown = [name for name in _OF_A_BATCH if name in kwargs]
         if unknown:
-            raise BatchError(f"{', '.join(unknown)}: for a StarBatchOperator only")
+            raise BatchError(f"{', '.join(unknown)}: only for a StarBatchOperator")
         self.star = star
         self.inputs = inputs
         super().__init__(**kwargs)

@@ -16,34 +16,33 @@ from plato_sas_airflow.stars.values import optional_text
 
 
 class StarProcessingSensor(BaseSensorOperator):
-    """Waits until one star, or every star of a label selector, has come to a state; creates and cancels nothing.
+    """Waits until one star, or every star of a label selector, has reached a state; creates and cancels nothing.
 
-    A star that is not there yet is waited for. One that is deleted after it was seen, and had not come to the state,
-    makes the sensor fail, and so does one that has come to a state of `failed_states`. What it returns (XCom
-    `return_value`): `stars`, how many there are, and `states`, how many are in each state.
+    The sensor also waits for stars that do not exist yet. It fails if a star is deleted before it has reached the
+    state, or reaches one of `failed_states`. It returns (XCom `return_value`): `stars`, the number of stars, and
+    `states`, the number in each state.
 
-    The stars of the selector are those that are there when all of them have come to the state: give `minimum` where it
-    is known how many will come.
+    It succeeds as soon as all stars that match the selector have reached the state: set `minimum` if more will come.
 
     :param star: a star, together with `campaign`; or
     :param name: the name of a StarProcessing; or
     :param label_selector: such as `plato-sas.io/campaign=q1`.
-    :param minimum: at least so many stars must be there.
+    :param minimum: the least number of stars.
     :param step: wait for this step's state instead of the star's.
-    :param allowed_states: what is waited for. `Succeeded` by default; of a step also `Reused`. For any end:
-        `["Succeeded", "Failed", "Cancelled"]`.
-    :param failed_states: states after which there is no use in waiting; by default the other ends. `Rejected` is not
-        among them: such a star runs when its pipeline is mended.
+    :param allowed_states: the states to wait for; by default `Succeeded`, and for a step also `Reused`. For any final
+        state: `["Succeeded", "Failed", "Cancelled"]`.
+    :param failed_states: states after which waiting is useless; by default the other final states. `Rejected` is not
+        among them, since such a star runs once its pipeline is corrected.
     :param namespace: where the stars are; by default the connection's.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
     :param deferrable: wait in the triggerer. False: look every `poke_interval` seconds, in `mode` `poke` or
         `reschedule`.
-    :param report_seconds: the counts are logged so often while it is deferred.
+    :param report_seconds: interval between log lines with the counts, while deferred.
 
-    In the mode `reschedule` each look is a new process, which does not know what was there before: give `minimum`.
+    In the mode `reschedule` each look is a new process that does not know the stars seen before: set `minimum`.
 
     `timeout`, `soft_fail` and the rest are as for every sensor. Raises BatchError, while the DAG is parsed, for
-    arguments that cannot be right.
+    arguments that are not valid.
     """
 
     template_fields: Sequence[str] = (
@@ -89,14 +88,14 @@ class StarProcessingSensor(BaseSensorOperator):
         self.report_seconds = report_seconds
         self._seen: Reaching | None = None
         if sum(one is not None for one in (star, name, label_selector)) != 1:
-            raise BatchError("star, name, label_selector: exactly one of them is wanted")
+            raise BatchError("star, name, label_selector: give exactly one of them")
         if (star is None) != (campaign is None):
-            raise BatchError("star, campaign: one does not go without the other")
-        check(self, but=("star", "campaign", "timeout"))
+            raise BatchError("star, campaign: give both or neither")
+        check(self, only_texts=("star", "campaign", "timeout"))
         self.goal()
 
     def goal(self) -> Goal:
-        """What is waited for. Raises BatchError."""
+        """The state to wait for. Raises BatchError."""
         return Goal.of(optional_text("step", self.step), self.allowed_states, self.failed_states, self.minimum)
 
     def execute(self, context: Context) -> Any:
@@ -117,7 +116,7 @@ class StarProcessingSensor(BaseSensorOperator):
         raise AssertionError("unreachable: defer() raises")
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Called by Airflow with what the trigger fired."""
+        """Called by Airflow with the trigger's event."""
         return self._conclude(event)
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
@@ -142,11 +141,11 @@ class StarProcessingSensor(BaseSensorOperator):
 
     def _conclude(self, event: dict[str, Any]) -> dict[str, Any]:
         if event["problem"]:
-            raise AirflowFailException(f"What is waited for cannot come any more: {event['problem']}")
+            raise AirflowFailException(f"The state can no longer be reached: {event['problem']}")
         return {"stars": event["stars"], "states": event["states"]}
 
     def _target(self) -> tuple[str | None, str]:
-        """Name and selector; one of them says nothing."""
+        """Name and label selector; only one of them is set."""
         if self.label_selector is not None:
             return None, self.label_selector
         return self.name or resource_name(str(self.star), str(self.campaign)), ""

@@ -1,4 +1,4 @@
-"""A star as a DAG names it, and what is checked of it before anything is created."""
+"""A star as a DAG specifies it, and the checks before anything is created."""
 
 from plato_sas_airflow.stars.star import batch_slices, star_spec
 

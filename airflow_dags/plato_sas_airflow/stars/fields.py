@@ -1,4 +1,4 @@
-"""Checks of single fields of a StarProcessing, before there is a whole one. Pure."""
+"""Checks of single fields of a StarProcessing, before all of them are known. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from pydantic import ValidationError
 
 from plato_sas.api import StarProcessingSpec
 
-# Stand in for what is not known yet: a template, or a star that another task finds.
+# Placeholders for fields that are not known yet.
 _UNKNOWN = {"star": "star", "campaign": "campaign", "pipeline": "pipeline"}
 
 
 def problems(fields: Mapping[str, Any]) -> list[str]:
-    """What is wrong with some fields of a spec (by their names in YAML), each named. Fields left out are not judged."""
+    """What is wrong with some fields of a spec (named as in YAML); fields that are left out are not checked."""
     try:
         spec = StarProcessingSpec.model_validate({**_UNKNOWN, **fields})
     except ValidationError as error:
@@ -23,5 +23,5 @@ def problems(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    # `[key]` says that it is the key which does not fit.
+    # `[key]` marks that the key is what is not valid.
     return ".".join(str(part) for part in location if part != "[key]")

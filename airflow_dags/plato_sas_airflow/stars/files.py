@@ -1,4 +1,4 @@
-"""Files with stars: the target list of a batch."""
+"""Files with the stars of a batch."""
 
 import csv
 
@@ -8,16 +8,16 @@ from plato_sas_airflow.errors import BatchError
 from plato_sas_airflow.stars.star import Star, distinct
 
 COLUMN = "star"
-"""The column that is taken where none is named and the first line has it."""
+"""The column that is read if none is named and the header has it."""
 
 
 def read_stars(path: str, column: str | None = None) -> list[Star]:
-    """The stars of a file: a CSV with a header, or one name a line. Raises BatchError naming file and line.
+    """The stars of a file: a CSV with a header, or one name per line. Raises BatchError naming file and line.
 
     :param path: a local path, or a URL of a storage that Airflow knows (`s3://connection@bucket/stars.csv`).
-    :param column: the column with the names; by default the one called `star`, and without a header the first one.
+    :param column: the column with the names; by default the one called `star`, or the first one without a header.
 
-    Empty lines and lines that begin with `#` are passed over.
+    Empty lines and lines that begin with `#` are ignored.
     """
     try:
         text = ObjectStoragePath(path).read_text(encoding="utf-8-sig")

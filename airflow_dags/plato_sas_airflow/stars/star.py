@@ -1,4 +1,4 @@
-"""The stars of a batch, from a list or from the text of one, each with what is its own. Pure."""
+"""The stars of a batch, from a list or its JSON text, each with fields of its own. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from plato_sas_airflow.stars.values import Parameters, decoded, inputs_of, integ
 
 @dataclass(frozen=True)
 class Star:
-    """One star of a batch, with what is its own: it goes before what the batch says."""
+    """One star of a batch; its own fields take precedence over the batch's."""
 
     name: str
     parameters: Parameters = field(default_factory=dict)
@@ -19,7 +19,7 @@ class Star:
     priority: int | None = None
 
     def serialize(self) -> str | dict[str, Any]:
-        """The name alone, where there is nothing else."""
+        """The name, or the spec if the star has fields of its own."""
         spec = self.spec()
         return spec if len(spec) > 1 else self.name
 
@@ -54,13 +54,13 @@ def star_spec(
     inputs: Mapping[str, Mapping[str, Any]] | None = None,
     priority: int | None = None,
 ) -> dict[str, Any]:
-    """A star with something of its own, for the `stars` of a StarBatchOperator; made to be returned by a `@task`.
+    """A star with fields of its own, for the `stars` of a StarBatchOperator; a `@task` can return it.
 
     :param parameters: per step, values of its module's parameters.
     :param inputs: per external product of the pipeline, its `path` below the inputs volume, its `sha256`, or both.
     :param priority: -1000 to 1000.
 
-    Raises BatchError, which names the field.
+    Raises BatchError naming the field.
     """
     made = Star.deserialize({"star": star, "parameters": parameters, "inputs": inputs, "priority": priority})
     spec = made.spec()
@@ -71,7 +71,7 @@ def star_spec(
 
 
 def stars_of(value: object) -> list[Star]:
-    """The stars of a list, or of the JSON text of one (what a template renders to).
+    """The stars of a list, or of its JSON text (as a template renders it).
 
     An item is a name, or what `star_spec` returns. The same item twice counts once. Raises BatchError.
     """
@@ -81,14 +81,14 @@ def stars_of(value: object) -> list[Star]:
         except BatchError:
             raise BatchError(f"stars: neither a list nor the JSON text of one: {str(value)[:80]!r}") from None
     if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
-        raise BatchError(f"stars: a list of star identifiers is wanted, not {type(value).__name__}")
+        raise BatchError(f"stars: expected a list of star identifiers, not {type(value).__name__}")
     return distinct([Star.deserialize(one) for one in value], "stars: the list is empty")
 
 
 def batch_slices(count: int, size: int) -> list[list[int]]:
     """`[start, stop]` of every batch of at most `size` of `count` stars, as `star_slice` takes them.
 
-    Made for `StarBatchOperator.partial(stars_file=...).expand(star_slice=...)`. Raises ValueError.
+    Meant for `StarBatchOperator.partial(stars_file=...).expand(star_slice=...)`. Raises ValueError.
     """
     if count < 0 or size < 1:
         raise ValueError(f"count must be at least 0 and size at least 1, not {count} and {size}")
@@ -96,11 +96,11 @@ def batch_slices(count: int, size: int) -> list[list[int]]:
 
 
 def distinct(stars: list[Star], empty: str) -> list[Star]:
-    """Each star once; `empty` is the error where there is none. Raises BatchError."""
+    """Each star once; `empty`: the error message for no stars. Raises BatchError."""
     if not stars:
         raise BatchError(empty)
     known: dict[str, Star] = {}
     for star in stars:
         if known.setdefault(star.name, star) != star:
-            raise BatchError(f"stars: {star.name!r} is there twice, and not with the same fields")
+            raise BatchError(f"stars: {star.name!r} is listed twice with different fields")
     return list(known.values())

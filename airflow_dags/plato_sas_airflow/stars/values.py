@@ -1,6 +1,6 @@
-"""Arguments as DAG authors and templates give them, turned into what the resources need. Pure.
+"""Converts arguments of DAG authors and templates into what the resources need. Pure.
 
-A template renders to text, so a number, a flag, a list or a mapping may come as its text.
+A template renders to text, so a number, a flag, a list or a mapping may arrive as text.
 """
 
 import json
@@ -15,14 +15,14 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0", "", "none")
 
 
 def text_of(field: str, value: object) -> str:
-    """A text that is not empty. Raises BatchError."""
+    """A non-empty text. Raises BatchError."""
     if not isinstance(value, str) or not value:
-        raise BatchError(f"{field}: a text that is not empty is wanted, not {value!r}")
+        raise BatchError(f"{field}: expected a non-empty text, not {value!r}")
     return value
 
 
 def optional_text(field: str, value: object) -> str | None:
-    """None also for the empty text, which is what a template renders for nothing. Raises BatchError."""
+    """A text, or None for None and the empty text, which a template renders for nothing. Raises BatchError."""
     return None if value is None or value == "" else text_of(field, value)
 
 
@@ -33,7 +33,7 @@ def integer_of(field: str, value: object) -> int:
             return int(value)
     except ValueError:
         pass
-    raise BatchError(f"{field}: a whole number is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected a whole number, not {value!r}")
 
 
 def flag_of(field: str, value: object) -> bool:
@@ -43,7 +43,7 @@ def flag_of(field: str, value: object) -> bool:
     text = "" if value is None else str(value).strip().lower()
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    raise BatchError(f"{field}: true or false is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected true or false, not {value!r}")
 
 
 def fraction_of(field: str, value: object) -> float:
@@ -53,21 +53,21 @@ def fraction_of(field: str, value: object) -> float:
             return float(value)
     except ValueError:
         pass
-    raise BatchError(f"{field}: a number from 0 to 1 is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected a number from 0 to 1, not {value!r}")
 
 
 def positive_seconds(field: str, value: object) -> float:
     """Raises BatchError."""
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(value)
-    raise BatchError(f"{field}: a number of seconds above 0 is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected a number of seconds above 0, not {value!r}")
 
 
 def span_of(field: str, value: object) -> timedelta:
     """Raises BatchError."""
     if isinstance(value, timedelta) and value >= timedelta(0):
         return value
-    raise BatchError(f"{field}: a timedelta that is not negative is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected a timedelta of at least 0, not {value!r}")
 
 
 def optional_span(field: str, value: object) -> timedelta | None:
@@ -76,7 +76,7 @@ def optional_span(field: str, value: object) -> timedelta | None:
 
 
 def decoded(field: str, value: object) -> object:
-    """What the JSON text says where the value is a text, else the value. Raises BatchError."""
+    """The value, decoded from JSON if it is a text. Raises BatchError."""
     if not isinstance(value, str):
         return value
     try:
@@ -91,12 +91,12 @@ def names_of(field: str, value: object) -> list[str]:
     if found is None:
         return []
     if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
-        raise BatchError(f"{field}: a list of names is wanted, not {found!r}")
+        raise BatchError(f"{field}: expected a list of names, not {found!r}")
     return [text_of(field, one) for one in found]
 
 
 def overlaid(parameters: Mapping[str, Mapping[str, Any]], others: Mapping[str, Mapping[str, Any]]) -> Parameters:
-    """Parameters with others laid over them, step by step and name by name."""
+    """Parameters with others merged into them, by step and name."""
     made = {step: dict(values) for step, values in parameters.items()}
     for step, values in others.items():
         made[step] = {**made.get(step, {}), **values}
@@ -104,9 +104,9 @@ def overlaid(parameters: Mapping[str, Mapping[str, Any]], others: Mapping[str, M
 
 
 def parameters_of(field: str, value: object) -> Parameters:
-    """Per step, values of its module's parameters; or the JSON text of that. Raises BatchError.
+    """Per step, values of its module's parameters; or this as JSON text. Raises BatchError.
 
-    A spec knows whole numbers and texts. Other numbers and flags are written as the text that means them.
+    A spec has only whole numbers and texts; other numbers and flags are converted to text.
     """
     if value is None or value == "":
         return {}
@@ -119,7 +119,7 @@ def parameters_of(field: str, value: object) -> Parameters:
 
 
 def inputs_of(field: str, value: object) -> dict[str, dict[str, Any]]:
-    """Per external product, where its file is; or the JSON text of that. Raises BatchError."""
+    """Per external product, where its file is; or this as JSON text. Raises BatchError."""
     if value is None or value == "":
         return {}
     found = _mapping(field, decoded(field, value))
@@ -135,13 +135,13 @@ def slice_of(field: str, value: object) -> tuple[int, int] | None:
         start, stop = (integer_of(field, one) for one in found)
         if 0 <= start < stop:
             return start, stop
-    raise BatchError(f"{field}: [start, stop] with 0 <= start < stop is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected [start, stop] with 0 <= start < stop, not {value!r}")
 
 
 def _mapping(field: str, value: object) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
-    raise BatchError(f"{field}: a mapping is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected a mapping, not {value!r}")
 
 
 def _scalar(field: str, value: object) -> int | str:
@@ -151,4 +151,4 @@ def _scalar(field: str, value: object) -> int | str:
         return repr(value)
     if isinstance(value, int | str):
         return value
-    raise BatchError(f"{field}: a number, a text or a flag is wanted, not {value!r}")
+    raise BatchError(f"{field}: expected a number, a text or a flag, not {value!r}")

@@ -16,20 +16,20 @@ from plato_sas_airflow.batches.waiting import Waiting
 from plato_sas_airflow.hooks.star_processing import StarProcessingHook
 from plato_sas_airflow.triggers.task import TaskTrigger
 
-# Enough to ask Airflow for the task's state and to patch a thousand stars.
+# Enough to request the task's state from Airflow and to patch a thousand stars.
 _KILL_SECONDS = 180.0
-# The event loop keeps no reference of its own to a running task.
+# References to running tasks, which the event loop does not keep.
 _unfinished: set[asyncio.Task[None]] = set()
 
 
 class StarBatchTrigger(TaskTrigger):
-    """Follows a batch with one watch, and fires once: when every star has ended, or the deadline has passed.
+    """Follows a batch with one watch, and fires once: when every star is finished, or the deadline has passed.
 
-    It keeps nothing that matters: the same trigger in another triggerer finds the same stars by their label.
+    It has no state of its own: the same trigger in another triggerer finds the same stars by their label.
 
     :param batch: what `Batch.serialize` returns.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
-    :param deadline: seconds since the epoch, or None to wait for ever. Unfinished stars are cancelled then.
+    :param deadline: seconds since the epoch, when unfinished stars are cancelled; None: no deadline.
     :param waiting: what `Waiting.serialize` returns.
     """
 
@@ -61,12 +61,12 @@ class StarBatchTrigger(TaskTrigger):
     async def on_kill(self) -> None:
         """Cancel the stars, because a user has marked the task failed or successful, cleared it or deleted its run.
 
-        Airflow (3.3 and later) calls this when the trigger was taken from this triggerer. That happens as well when
-        another triggerer gets it because this one was slow to show a sign of life: the task is then still deferred,
-        and the stars go on. If its state cannot be learned, they go on too.
+        Airflow (3.3 and later) calls this when the trigger is taken from this triggerer. That also happens when another
+        triggerer takes over because this one's heartbeat was late: the task is then still deferred, and the stars
+        continue. They also continue if the task's state cannot be determined.
 
-        Airflow 3.3 cancels a trigger again at every look (about once a second) until it has ended, and with it this
-        method. The work is therefore a task of its own, which outlives that.
+        Airflow 3.3 cancels a trigger, and with it this method, about once a second until the trigger has finished. The
+        work is therefore a separate task, which survives that.
         """
         work = asyncio.create_task(self._cancel_stars())
         _unfinished.add(work)
@@ -80,20 +80,22 @@ class StarBatchTrigger(TaskTrigger):
             async with asyncio.timeout(_KILL_SECONDS):
                 state = await self._task_state()
                 if state == TaskInstanceState.DEFERRED:
-                    self.log.info("The task is still deferred: its stars go on under another triggerer")
+                    self.log.info("The task is still deferred: its stars continue under another triggerer")
                     return
                 async with StarProcessingHook(self.kubernetes_conn_id).client() as client:
                     await BatchProcessing(client, self.batch, self.waiting, self.log).cancel()
         except Exception as error:
-            self.log.error("Stars of the batch %s go on: %s: %s", self.batch.id, type(error).__name__, error)
+            self.log.error(
+                "Stars of the batch %s were not cancelled: %s: %s", self.batch.id, type(error).__name__, error
+            )
 
     async def _task_state(self) -> str | None:
-        """The task instance's present state, None where it has none or does not exist any more."""
+        """The task instance's present state; None if it has none or no longer exists."""
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         task = self.task_instance
         if task is None:
-            raise RuntimeError("the trigger runs outside of a task")
+            raise RuntimeError("the trigger runs outside a task")
         states: dict[str, dict[str, str | None]] = await sync_to_async(RuntimeTaskInstance.get_task_states)(
             dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
         )

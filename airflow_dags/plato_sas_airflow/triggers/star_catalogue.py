@@ -12,12 +12,12 @@ from plato_sas_airflow.triggers.task import TaskTrigger
 
 
 class StarCatalogueTrigger(TaskTrigger):
-    """Follows one StarCatalogue with one watch, and fires once: when it has ended, is gone, or the deadline has passed.
+    """Follows one StarCatalogue with one watch, and fires once: when it is finished, deleted, or the deadline passed.
 
     :param catalogue: what `CatalogueRef.serialize` returns.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
-    :param deadline: seconds since the epoch, or None to wait for ever.
-    :param rejected_seconds: a catalogue that stays `Rejected` so long has failed.
+    :param deadline: seconds since the epoch; None: no deadline.
+    :param rejected_seconds: a catalogue that stays `Rejected` for longer has failed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The trigger behind the sensor: waits until stars have come to a state."""
+"""The sensor's trigger: waits until stars have reached a state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +14,7 @@ from plato_sas_airflow.triggers.task import TaskTrigger
 
 
 class _StateObserver(Observer):
-    """Takes what a watch shows into a `Reaching`. `name`: only the resource of this name counts."""
+    """Passes what a watch shows to a `Reaching`. `name`: only the resource of this name counts, if given."""
 
     def __init__(self, reaching: Reaching, selector: str, name: str | None) -> None:
         self._reaching = reaching
@@ -50,7 +50,7 @@ class StarStateTrigger(TaskTrigger):
     :param selector: a label selector.
     :param goal: what `Goal.serialize` returns.
     :param kubernetes_conn_id: connection of the type `kubernetes` or `plato_sas`.
-    :param report_seconds: the counts are logged so often.
+    :param report_seconds: interval between log lines with the counts.
     """
 
     def __init__(
@@ -91,9 +91,11 @@ class StarStateTrigger(TaskTrigger):
         yield TriggerEvent(reaching.event())  # type: ignore[no-untyped-call]
 
     async def _report(self, reaching: Reaching) -> None:
-        said: dict[str, int] | None = None
+        reported: dict[str, int] | None = None
         while True:
             await asyncio.sleep(self.report_seconds)
-            if reaching.counts() != said:
-                said = reaching.counts()
-                self.log.info("Waiting for %s: %s", ", ".join(sorted(self.goal.allowed)), said or "no star is there")
+            if reaching.counts() != reported:
+                reported = reaching.counts()
+                self.log.info(
+                    "Waiting for %s: %s", ", ".join(sorted(self.goal.allowed)), reported or "no star exists yet"
+                )

@@ -95,7 +95,7 @@ def test_a_retry_adopts_and_another_run_has_it_made_again() -> None:
 
 def test_other_tables_are_refused() -> None:
     other = [{"name": "DP4", "columns": [{"name": "prot", "step": "msap4-03", "fact": "prot"}]}]
-    with pytest.raises(BatchError, match="q5-sas-demo is there with other tables, which cannot be changed"):
+    with pytest.raises(BatchError, match="q5-sas-demo exists with other tables, which cannot be changed"):
         wanted("t/1").to_apply(existing("t/0", tables=other))
 
 
@@ -208,13 +208,13 @@ def test_the_catalogues_tables_are_of_steps_and_products_that_there_are(path: Pa
 
 
 def test_tables_that_are_not_there_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BatchError, match=r"other.yaml is not there: it says which tables"):
+    with pytest.raises(BatchError, match=r"other.yaml does not exist: it defines the tables"):
         read_tables(str(tmp_path), "other")
     for name, text, told in (
         ("bad", MANIFEST.replace("columns", "rows"), "catalogue: tables.0.columns"),
-        ("none", "[]", "the manifest of a StarCatalogue"),
-        ("star", "kind: StarProcessing", "the manifest of a StarCatalogue"),
-        ("old", MANIFEST.replace("v1alpha1", "v1"), "the manifest of a StarCatalogue"),
+        ("none", "[]", "not the manifest of a StarCatalogue"),
+        ("star", "kind: StarProcessing", "not the manifest of a StarCatalogue"),
+        ("old", MANIFEST.replace("v1alpha1", "v1"), "not the manifest of a StarCatalogue"),
         ("more", MANIFEST.replace("{campaign", "{stars: [a], campaign"), "spec: stars: not used"),
         ("other", MANIFEST, "spec.pipeline is sas-demo, not other"),
     ):

@@ -101,9 +101,9 @@ def test_bad_rows_are_told_by_their_line_and_the_good_ones_go_on() -> None:
     assert told[6] == "priority 'high' is not a whole number"
     assert told[7].startswith("priority: ")
     assert told[8] == "star is empty"
-    assert told[9] == "is there already in line 3"
+    assert told[9] == "is already in line 3"
     assert told[10] == "sample 'a/b' is not 1 to 16 letters, digits, dots, - and _"
-    assert told[11] == "2 cells, and the header has 3"
+    assert told[11] == "2 cells, but the header has 3"
     assert found.problems(2) == [
         f"line 4: ../../etc: {told[4]}",
         "line 6: kic-2: priority 'high' is not a whole number",
@@ -145,7 +145,7 @@ def test_a_list_without_a_good_star_stops_the_run() -> None:
     [
         (b"", "no column 'star'; its columns: there is none"),
         (b"name,sample\nkic-1,P1\n", "no column 'star'; its columns: name, sample"),
-        (b"star,star\na,b\n", "'star' is there more than once"),
+        (b"star,star\na,b\n", "'star' exists more than once"),
         (b"\x00\xff\xfe", "neither FITS, VOTable, ECSV nor UTF-8 text"),
         (b"SIMPLE  = this is no FITS", "not readable as FITS"),
         (b"<?xml version='1.0'?><VOTABLE><broken", "not readable as VOTable"),

@@ -92,14 +92,14 @@ def test_too_many_bad_rows_fail_the_task_for_good(tmp_path: Path) -> None:
 
 
 def test_a_missing_list_is_named() -> None:
-    with pytest.raises(AirflowFailException, match="target_list: a text that is not empty is wanted"):
+    with pytest.raises(AirflowFailException, match="target_list: expected a non-empty text"):
         plan_quarter(Settings(), {**FORM, "folder": "/nowhere"})
 
 
 def test_without_a_catalogue_there_are_no_tables() -> None:
     with pytest.raises(AirflowSkipException):
         catalogue_tables("/nowhere", {**FORM, "catalogue": False})
-    with pytest.raises(AirflowFailException, match=r"/nowhere/sas-demo.yaml is not there"):
+    with pytest.raises(AirflowFailException, match=r"/nowhere/sas-demo.yaml does not exist"):
         catalogue_tables("/nowhere", FORM)
 
 
@@ -155,7 +155,7 @@ def test_stars_of_a_batch_without_a_result_are_looked_at_again(tmp_path: Path, m
     put_star(tmp_path / "inputs", "a", transits=False)
     assert look(tmp_path, monkeypatch, set(), "one") == [["a"]]
     settings = Settings(work_url=str(tmp_path / "work"))
-    with pytest.raises(AirflowFailException, match="Of 1 batches 0 have failed and 1 ended without a result"):
+    with pytest.raises(AirflowFailException, match="Of 1 batches 0 have failed and 1 have no result"):
         arrivals.remember_arrivals(settings, ARRIVALS, "one", [{"stars_file": "x"}], [None])
     assert look(tmp_path, monkeypatch, set(), "two") == [["a"]]
 
@@ -164,25 +164,25 @@ def test_a_failed_batch_makes_the_run_fail_and_its_stars_are_remembered(tmp_path
     (tmp_path / "batch.csv").write_text("star\na\nb\n")
     settings = Settings(work_url=str(tmp_path / "work"))
     batches = [{"stars_file": str(tmp_path / "batch.csv")}]
-    with pytest.raises(AirflowFailException, match="Of 1 batches 1 have failed and 0 ended without a result"):
+    with pytest.raises(AirflowFailException, match="Of 1 batches 1 have failed and 0 have no result"):
         arrivals.remember_arrivals(settings, ARRIVALS, "x/one", batches, [{"total": 2, "succeeded": 1}])
     assert read_started(f"{tmp_path}/work/arrivals/Q5") == {"a", "b"}
 
 
 def test_a_look_needs_to_know_where_light_curves_arrive() -> None:
-    with pytest.raises(AirflowFailException, match="inputs_url: it is not set"):
+    with pytest.raises(AirflowFailException, match="inputs_url: not set"):
         arrivals.plan_arrivals(Settings(), ARRIVALS, "/nowhere")
 
 
 def test_stars_and_a_list_of_stars_exclude_each_other() -> None:
     asked = {**FORM, "stars": ["a"], "target_list": "x", "states": ["Failed"], "failed_steps": []}
-    with pytest.raises(AirflowFailException, match="only one of them is wanted"):
+    with pytest.raises(AirflowFailException, match="give only one of them"):
         reprocess.plan_reprocessing(Settings(), asked, "/nowhere")
 
 
 def test_a_choice_of_nothing_is_refused_and_not_a_run_without_stars() -> None:
     asked = {**FORM, "stars": None, "target_list": None, "states": None, "failed_steps": None}
-    with pytest.raises(AirflowFailException, match="stars, target_list, states: at least one of them is wanted"):
+    with pytest.raises(AirflowFailException, match="stars, target_list, states: give at least one of them"):
         reprocess.plan_reprocessing(Settings(), asked, "/nowhere")
 
 
@@ -211,8 +211,8 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 
 
 def test_a_failed_run_is_told_to_the_notifier(heard: list[Any], caplog: pytest.LogCaptureFixture) -> None:
-    (tell,) = failed_run_callback(Settings.read())
-    tell({"run_id": "r1", "dag_run": SimpleNamespace(dag_id="plato_sas_quarter"), "reason": "task_failure"})
+    (notify,) = failed_run_callback(Settings.read())
+    notify({"run_id": "r1", "dag_run": SimpleNamespace(dag_id="plato_sas_quarter"), "reason": "task_failure"})
     assert heard == [("sas@example.org", "r1")]
     assert "Run r1 of plato_sas_quarter failed: task_failure" in caplog.text
 
@@ -220,11 +220,11 @@ def test_a_failed_run_is_told_to_the_notifier(heard: list[Any], caplog: pytest.L
 async def test_a_missed_deadline_is_told_to_the_notifier(heard: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     await missed_deadline("30d", context={"dag_run": {"dag_run_id": "r1", "dag_id": "plato_sas_quarter"}})
     assert heard == [("sas@example.org", "r1")]
-    assert "Run r1 of plato_sas_quarter has not ended 30d after it was queued" in caplog.text
+    assert "Run r1 of plato_sas_quarter has not finished 30d after it was queued" in caplog.text
 
 
 def test_a_notifier_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(notifier="pathlib.Path")
-    (tell,) = failed_run_callback(settings)
-    with pytest.raises(ValueError, match=r"notifier: pathlib.Path is no notifier"):
-        tell({"run_id": "r1"})
+    (notify,) = failed_run_callback(settings)
+    with pytest.raises(ValueError, match=r"notifier: pathlib.Path is not a notifier"):
+        notify({"run_id": "r1"})

@@ -44,7 +44,7 @@ def test_a_star_may_have_fields_of_its_own() -> None:
         ('{"a": 1}', "not dict"),
         (None, "not NoneType"),
         ([{"star": "a", "prio": 1}], "'a' has unknown fields: prio"),
-        (["a", {"star": "a", "priority": 1}], "'a' is there twice"),
+        (["a", {"star": "a", "priority": 1}], "'a' is listed twice"),
     ],
 )
 def test_a_wrong_list_is_named(value: object, message: str) -> None:
@@ -57,7 +57,7 @@ def test_a_wrong_field_of_one_star_is_named() -> None:
         star_spec("a/b")
     with pytest.raises(BatchError, match=r"priority: .*less than or equal to 1000"):
         star_spec("KIC1", priority=5000)
-    with pytest.raises(BatchError, match=r"parameters\.msap1\.x: a number, a text or a flag is wanted"):
+    with pytest.raises(BatchError, match=r"parameters\.msap1\.x: expected a number, a text or a flag"):
         star_spec("KIC1", parameters={"msap1": {"x": [1]}})
 
 

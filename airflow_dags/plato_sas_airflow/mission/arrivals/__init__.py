@@ -1,5 +1,5 @@
-"""The baseline's trigger (PLATO-LESIA-PSPM-DD-0021): which stars have all that their processing begins with.
+"""The trigger of the baseline (PLATO-LESIA-PSPM-DD-0021): which stars have everything that they need to start.
 
-A star may begin when its merged light curve is there and the exoplanet system has set its transit flag; where the flag
-is true, when its transit removal kit is there as well.
+A star is ready when its merged light curve has arrived and the exoplanet system has set its transit flag; if the flag
+is true, its transit removal kit must have arrived as well.
 """

@@ -1,4 +1,4 @@
-"""Whether one star may begin. Pure."""
+"""Whether stars are ready to start. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ class FlagUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Inputs:
-    """How a star's files are looked at. `exists`: the path is there and settled. `flag`: raises FlagUnreadable.
+    """A star's files. `exists`: whether a file has arrived and is complete. `flag`: raises FlagUnreadable.
 
     The paths are templates with `{star}` and `{campaign}`.
     """
@@ -38,7 +38,7 @@ class Inputs:
     removal_kit: str
 
     def readiness(self, star: str) -> tuple[Readiness, str]:
-        """What the star waits for, and why its flag cannot be read."""
+        """What the star waits for, and why its flag cannot be read, if so."""
         if not self.exists(self._path(self.light_curve, star)):
             return Readiness.NO_LIGHT_CURVE, ""
         flag = self._path(self.transit_flag, star)
@@ -58,7 +58,7 @@ class Inputs:
 
 @dataclass
 class Look:
-    """What one look at many stars has found. `ready`: in the order of the list, no more than were asked for."""
+    """What one look at many stars has found. `ready`: in the order of the list, at most as many as requested."""
 
     ready: list[str] = field(default_factory=list)
     counts: Counter[Readiness] = field(default_factory=Counter)
@@ -70,7 +70,7 @@ class Look:
 
 
 def look(inputs: Inputs, stars: Iterable[str], most: int, every: int = 2000) -> Look:
-    """Look at the stars until `most` of them are ready. Files are looked at side by side, `every` stars at a time."""
+    """Look at the stars until `most` of them are ready; `every` stars at a time are looked at concurrently."""
     found, unreadable, waiting = Look(), {}, list(stars)
     with ThreadPoolExecutor(max_workers=_THREADS) as threads:
         for start in range(0, len(waiting), every):

@@ -1,4 +1,4 @@
-"""The inputs volume as Airflow sees it, and what earlier looks have started."""
+"""The inputs volume as Airflow sees it, and the stars that earlier looks have started."""
 
 import io
 import time
@@ -15,34 +15,34 @@ from plato_sas_airflow.settings import Settings
 FLAG = "IDP_EAS_QC_TARGET_TCE_DETECTION"
 _GROUPS = (f"EXTERNALS/{FLAG}", FLAG)
 _LARGEST = 1 << 20
-"""Bytes of a file that holds one flag."""
+"""Maximum size in bytes of a file with one flag."""
 
 
 class Store:
     """Files below the root of the inputs volume.
 
     :param root: a local path, or a URL of a storage that Airflow knows.
-    :param settle_seconds: a file that was changed more recently is not there yet.
+    :param settle_seconds: a file changed more recently is treated as absent.
     :param clock: seconds since the epoch.
     """
 
     def __init__(self, root: str, settle_seconds: float, clock: Callable[[], float] = time.time) -> None:
         path = ObjectStoragePath(root)
-        # Hundreds of thousands of files are looked at; a path object for each would take most of the time.
+        # With hundreds of thousands of files, creating a path object for each would take most of the time.
         self._storage = path.fs
         self._root = path.path.rstrip("/")
         self._settle_seconds = settle_seconds
         self._clock = clock
 
     def require(self) -> None:
-        """Raises BatchError if the root cannot be seen, or flags cannot be read: no star would ever be ready."""
+        """Raises BatchError if there is no root or flags cannot be read, since no star would ever be ready."""
         if find_spec("h5py") is None:
             raise BatchError("transit flags are HDF5 files, and h5py is not installed")
         if not self._storage.isdir(self._root):
             raise BatchError(f"[plato_sas] inputs_url: {self._root}: there is no such folder")
 
     def exists(self, path: str) -> bool:
-        """The file is there, and has not been changed for a while. Raises OSError where the storage is at fault."""
+        """Whether the file exists and has settled. Raises OSError if the storage fails."""
         try:
             modified = self._storage.modified(f"{self._root}/{path}")
         except FileNotFoundError:
@@ -80,7 +80,7 @@ class Store:
 
 
 def read_started(folder: str) -> set[str]:
-    """The stars whose processing earlier looks have seen to the end."""
+    """The stars of earlier looks that are finished."""
     path = ObjectStoragePath(folder)
     try:
         files = list(path.iterdir())
@@ -90,7 +90,7 @@ def read_started(folder: str) -> set[str]:
 
 
 def write_started(folder: str, run: str, stars: Iterable[str]) -> None:
-    """Remember stars whose processing has ended; `run` is the name of the file, which a second try replaces."""
+    """Record finished stars; `run`: name of the file, which a second try replaces."""
     path = ObjectStoragePath(folder)
     path.mkdir(parents=True, exist_ok=True)
     (path / f"{run}.txt").write_text("".join(f"{star}\n" for star in stars), encoding="utf-8")

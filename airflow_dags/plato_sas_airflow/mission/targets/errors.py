@@ -1,7 +1,7 @@
-"""What is wrong with a target list as a whole."""
+"""Errors of a target list as a whole."""
 
 from plato_sas_airflow.errors import BatchError
 
 
 class TargetListError(BatchError):
-    """The list cannot be used; the message names the file, and the line or row where there is one."""
+    """The list cannot be used; the message names the file, and the line or row if there is one."""

@@ -1,4 +1,4 @@
-"""Target lists, batches and refused rows as files, where Airflow's workers can reach them."""
+"""Target lists, batches and bad rows as files that Airflow's workers can reach."""
 
 import csv
 import hashlib
@@ -28,14 +28,14 @@ def read_list(path: str, required: str, optional: Sequence[str] = ()) -> Table:
 
 
 def run_folder(work: str, dag_id: str, run_id: str) -> str:
-    """Where the files of a DAG run go: the same for all its tries, and another one for every run."""
+    """The folder of a DAG run's files: the same for all tries, and different for every run."""
     digest = hashlib.sha256(run_id.encode()).hexdigest()[:8]
     readable = re.sub(r"[^A-Za-z0-9_-]+", "-", run_id)[:80].strip("-")
     return f"{work.rstrip('/')}/{dag_id}/{readable}-{digest}"
 
 
 def write_batches(folder: str, batches: Iterable[PlannedBatch]) -> list[str]:
-    """A file for each batch, as `StarBatchOperator(stars_file=...)` reads it; returns their paths."""
+    """Write a file per batch, as `StarBatchOperator(stars_file=...)` reads it; returns their paths."""
     paths = []
     for batch in batches:
         _write(f"{folder}/{batch.name}.csv", (COLUMN,), ((star,) for star in batch.stars))
@@ -44,7 +44,7 @@ def write_batches(folder: str, batches: Iterable[PlannedBatch]) -> list[str]:
 
 
 def write_bad_rows(path: str, unit: str, bad: Iterable[BadRow]) -> str:
-    """A file with the rows that are left out, and why; returns its path."""
+    """Write a file with the rows that are left out, and why; returns its path."""
     _write(path, (unit, COLUMN, "problem"), ((one.number, one.star, one.problem) for one in bad))
     return path
 

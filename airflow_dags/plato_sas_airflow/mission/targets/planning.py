@@ -9,7 +9,7 @@ from plato_sas_airflow.mission.targets.validation import Target
 
 @dataclass(frozen=True)
 class PlannedBatch:
-    """Stars of one sample and one priority. `number`: from 1, in the order in which the batches begin."""
+    """Stars of one sample and one priority. `number`: position in the order of processing, from 1."""
 
     number: int
     sample: str
@@ -18,12 +18,12 @@ class PlannedBatch:
 
     @property
     def name(self) -> str:
-        """Sorts as the batches do; fit for a file."""
+        """A file name that sorts in the order of the batches."""
         return f"{self.number:04d}-{self.sample or 'stars'}-{self.priority}"
 
 
 def plan(targets: Iterable[Target], size: int, most: int) -> list[PlannedBatch]:
-    """Batches of at most `size` stars, those of higher priority first, then by sample; the list's order is kept.
+    """Batches of at most `size` stars, by descending priority, then by sample; within a batch in the list's order.
 
     Raises TargetListError if there would be more than `most` batches.
     """
@@ -38,6 +38,6 @@ def plan(targets: Iterable[Target], size: int, most: int) -> list[PlannedBatch]:
     if len(parts) > most:
         raise TargetListError(
             f"{sum(map(len, groups.values()))} stars of {len(groups)} samples and priorities are {len(parts)} batches "
-            f"of at most {size}, and max_batches is {most}: raise batch_size, or give fewer different priorities"
+            f"of at most {size}, and max_batches is {most}: raise batch_size, or use fewer different priorities"
         )
     return [PlannedBatch(number, *part) for number, part in enumerate(parts, 1)]

@@ -1,6 +1,6 @@
 """The rows of a target list in CSV, VOTable, FITS or ECSV. Pure: bytes in, rows out.
 
-The format is recognised by the content, not by the file's name: an object of a store need not have an extension.
+The format is recognised by content rather than by file name, since objects of a store may lack an extension.
 """
 
 import csv
@@ -20,7 +20,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. `number`: the line of a text file, or the number of the row, from 1. `problem`: it cannot be read."""
+    """One row. `number`: its line in a text file, else its row, from 1. `problem`: why it cannot be read, if so."""
 
     number: int
     values: tuple[object, ...] = ()
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The wanted columns of a list. `columns`: their names; one that the list does not have is not among them.
+    """The requested columns of a list. `columns`: the names of those that the list has.
 
     `unit`: what the rows' numbers count: `line` or `row`. A missing value is None.
     """
@@ -43,8 +43,8 @@ def read_table(content: bytes, name: str, required: str, optional: Sequence[str]
     """Some columns of a list. Raises TargetListError naming the file.
 
     :param name: of the file, for messages.
-    :param required: a column that has to be there.
-    :param optional: columns that are taken if they are there.
+    :param required: a column that the list must have.
+    :param optional: columns that it may have.
     """
     begin = content[:4096].removeprefix(_BOM).lstrip()
     if begin.startswith(_FITS):
@@ -57,7 +57,7 @@ def read_table(content: bytes, name: str, required: str, optional: Sequence[str]
 
 
 class _Lines:
-    """The lines of a text that are not empty and no comment; `number` is that of the one given last."""
+    """The lines of a text, except empty ones and comments; `number`: the number of the last line returned."""
 
     def __init__(self, text: str) -> None:
         self.number = 0
@@ -89,18 +89,18 @@ def _csv(content: bytes, name: str, required: str, optional: Sequence[str]) -> T
 
 def _row(number: int, cells: list[str], places: list[int], width: int) -> Row:
     if len(cells) != width:
-        return Row(number, problem=f"{len(cells)} cells, and the header has {width}")
+        return Row(number, problem=f"{len(cells)} cells, but the header has {width}")
     return Row(number, tuple(cells[place].strip() or None for place in places))
 
 
 def _columns(header: Sequence[str], name: str, required: str, optional: Sequence[str]) -> dict[str, str]:
-    """The wanted columns, and what the list calls them: upper and lower case count only where they tell two apart."""
+    """The requested columns, and their names in the list; case matters only if it distinguishes two columns."""
     found = {}
     for column in (required, *optional):
         alike = [own for own in header if own.lower() == column.lower()]
         same = [own for own in alike if own == column] or alike
         if len(same) > 1:
-            raise TargetListError(f"{name}: the column {column!r} is there more than once")
+            raise TargetListError(f"{name}: the column {column!r} exists more than once")
         if same:
             found[column] = same[0]
     if required not in found:
@@ -114,13 +114,13 @@ def _with_astropy(content: bytes, form: str, label: str, name: str, required: st
         from astropy.table import Table as AstropyTable
     except ImportError:
         raise TargetListError(f"{name}: {label} needs astropy, which is not installed") from None
-    # Where there are several tables, the first one is the list.
+    # Of several tables, the first one is the list.
     options: dict[str, Any] = {"votable": {"table_id": 0, "use_names_over_ids": True}}.get(form, {})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             table = AstropyTable.read(BytesIO(content), format=form, **options)
-    except Exception as error:  # astropy's parsers tell of a damaged file in many ways
+    except Exception as error:  # astropy's parsers raise many types for a damaged file
         raise TargetListError(f"{name}: not readable as {label}: {type(error).__name__}: {error}") from None
     columns = _columns(list(table.colnames), name, required, optional)
     wrong = [own for own in columns.values() if table[own].ndim != 1]
@@ -132,9 +132,9 @@ def _with_astropy(content: bytes, form: str, label: str, name: str, required: st
 
 
 def _plain(value: object) -> object:
-    """Text for bytes and without blanks at its ends; None for nothing."""
+    """The value as decoded and stripped text if it is one; None if it is missing."""
     if isinstance(value, bytes):
         value = value.decode("ascii", errors="replace")
     if isinstance(value, str):
         return value.strip() or None
-    return None if value is None or value != value else value  # a NaN is unlike itself
+    return None if value is None or value != value else value  # NaN is not equal to itself

@@ -1,4 +1,4 @@
-"""Which rows of a target list are good. Pure."""
+"""Which rows of a target list are valid. Pure."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A star to process. `sample` is empty where the list says none."""
+    """A star to process. `sample`: empty if the list has none."""
 
     star: str
     sample: str = ""
@@ -25,7 +25,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is left out: its number, what it says of the star, and why."""
+    """A row that is left out: its number, its star, and why."""
 
     number: int
     star: str
@@ -34,7 +34,7 @@ class BadRow:
 
 @dataclass(frozen=True)
 class TargetList:
-    """What a list says. `unit`: what the bad rows' numbers count: `line` or `row`. `others`: rows of other samples."""
+    """A checked list. `unit`: what the bad rows' numbers count: `line` or `row`. `others`: rows of other samples."""
 
     name: str
     unit: str
@@ -54,27 +54,27 @@ class TargetList:
         return [*lines, f"and {more} more"] if more else lines
 
     def require_sound(self, max_fraction: float) -> None:
-        """Raises TargetListError if there are too many bad rows, or no good one."""
+        """Raises TargetListError if there are too many bad rows, or no valid one."""
         rows = len(self.targets) + len(self.bad)
-        told = f": {'; '.join(self.problems())}" if self.bad else ""
+        why = f": {'; '.join(self.problems())}" if self.bad else ""
         if not self.targets:
-            raise TargetListError(f"{self.name}: there is no star in it to process{told}")
+            raise TargetListError(f"{self.name}: there is no star in it to process{why}")
         if len(self.bad) > max_fraction * rows:
             raise TargetListError(
                 f"{self.name}: {len(self.bad)} of {rows} {self.unit}s are not valid, "
-                f"and {max_fraction:.2%} are accepted{told}"
+                f"and {max_fraction:.2%} are accepted{why}"
             )
 
 
 @dataclass
 class Validator:
-    """Looks at the rows of one list.
+    """Checks the rows of one list.
 
-    :param table: with the columns star, sample and priority by their names in `columns`, as far as they are there.
-    :param columns: the names of these three columns.
-    :param campaign: of the run; two stars may not share the name of a resource in it.
-    :param sample_priorities: priority of a star that has none of its own, by its sample; else 0.
-    :param samples: only these are taken; empty: all.
+    :param table: has the columns of `columns`, of which sample and priority are optional.
+    :param columns: names of the columns for star, sample and priority.
+    :param campaign: the run's campaign, in which no two stars may share a resource name.
+    :param sample_priorities: priority of a star without one of its own, by sample; else 0.
+    :param samples: the samples to keep; empty: all.
     """
 
     table: Table
@@ -90,7 +90,7 @@ class Validator:
         self._names: dict[str, tuple[int, str]] = {}
 
     def validate(self, name: str) -> TargetList:
-        """The good and the bad rows. `name`: of the list, for messages."""
+        """The valid and the bad rows. `name`: the list's name in messages."""
         targets: list[Target] = []
         bad: list[BadRow] = []
         others = 0
@@ -129,23 +129,23 @@ class Validator:
         return Target(star, sample, number)
 
     def _claim(self, row: Row, star: str) -> None:
-        """Raises ValueError if an earlier row has the star, or one that would be the same resource."""
+        """Raises ValueError if an earlier row has the star, or one with the same resource name."""
         number, other = self._names.setdefault(resource_name(star, self.campaign), (row.number, star))
         if number == row.number:
             return
         where = f"{self.table.unit} {number}"
         if other == star:
-            raise ValueError(f"is there already in {where}")
+            raise ValueError(f"is already in {where}")
         raise ValueError(f"would be the same StarProcessing as {other} in {where}")
 
 
 def _identifier(value: object) -> str:
-    """A text, or the text of a whole number; what is neither stays as it is written, and is refused later."""
+    """The value as text; anything but a text or a whole number is refused later."""
     return "" if value is None else str(value)
 
 
 def _whole(column: str, value: object) -> int:
-    """Raises ValueError. A number such as 10.0 is what a table with missing values makes of 10."""
+    """A whole number; 10.0 is accepted, since tables with missing values turn 10 into it. Raises ValueError."""
     try:
         if isinstance(value, int | float | str) and not isinstance(value, bool) and float(value) == int(float(value)):
             return int(float(value))

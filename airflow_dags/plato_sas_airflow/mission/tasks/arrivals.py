@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 def plan_arrivals(settings: Settings, params: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
     """The arguments of each batch's StarBatchOperator, for the stars that are ready and were not started before.
 
-    Stars of higher priority are looked at first. Raises AirflowFailException naming what cannot be right.
+    Stars of higher priority are looked at first. Raises AirflowFailException naming what is not valid.
     """
     campaign = required_campaign(dict(params))
     if not settings.inputs_url:
-        raise BatchError("[plato_sas] inputs_url: it is not set, so it is not known where light curves arrive")
+        raise BatchError("[plato_sas] inputs_url: not set; it must name the volume where light curves arrive")
     store = Store(settings.inputs_url, settings.settle_time.total_seconds())
     store.require()
     found = validated_list(settings, dict(params), folder)
@@ -49,25 +49,25 @@ def plan_arrivals(settings: Settings, params: Mapping[str, Any], folder: str) ->
 def remember_arrivals(
     settings: Settings, params: Mapping[str, Any], folder: str, batches: list[dict[str, Any]], results: list[Any]
 ) -> None:
-    """Keep the stars of the batches that have come to an end: their resources go, and they are not started again.
+    """Record the stars of finished batches, so that they are not started again once their resources are deleted.
 
-    Raises AirflowFailException where a batch has failed, since Airflow judges a run by its last task alone.
+    Raises AirflowFailException if a batch has failed, since the state of the last task is that of the run.
 
-    :param folder: of the run's files.
-    :param batches: what `plan_arrivals` gave.
-    :param results: what each batch gave; None for one without a result: its stars are looked at again.
+    :param folder: the folder of the run's files.
+    :param batches: what `plan_arrivals` returned.
+    :param results: each batch's result; None for a batch without one, whose stars are looked at again.
     """
-    ended = [batch for batch, result in zip(batches, results, strict=True) if result]
-    stars = [star.name for batch in ended for star in read_stars(batch["stars_file"])]
+    finished = [batch for batch, result in zip(batches, results, strict=True) if result]
+    stars = [star.name for batch in finished for star in read_stars(batch["stars_file"])]
     if stars:
         write_started(_ledger(settings, required_campaign(dict(params))), folder.rsplit("/", 1)[-1], stars)
-    log.info("%d of %d batches have ended, with %d stars", len(ended), len(batches), len(stars))
+    log.info("%d of %d batches have finished, with %d stars", len(finished), len(batches), len(stars))
     tolerated = float(params["max_failed_fraction"])
     failed = [one for one in results if one and one["total"] - one["succeeded"] > tolerated * one["total"]]
-    lost = len(batches) - len(ended)
+    lost = len(batches) - len(finished)
     if failed or lost:
         raise AirflowFailException(
-            f"Of {len(batches)} batches {len(failed)} have failed and {lost} ended without a result; their logs say why"
+            f"Of {len(batches)} batches {len(failed)} have failed and {lost} have no result; see their logs"
         )
 
 

@@ -1,4 +1,4 @@
-"""The target list of a run: read, checked, reported, handed out in batches."""
+"""The target list of a run: reading, checking, and the batches' arguments."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def work_folder(settings: Settings) -> str:
-    """Where files go that workers and triggerers share. Without a setting, a folder of this machine's Airflow."""
+    """The folder that workers and triggerers share; by default one in this machine's Airflow home."""
     airflow_home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
     return settings.work_url.rstrip("/") or str(airflow_home / "plato_sas")
 
@@ -29,7 +29,7 @@ def folder_of(settings: Settings, dag_run: Any) -> str:
 
 
 def validated_list(settings: Settings, asked: dict[str, Any], folder: str) -> TargetList:
-    """The good rows of the run's list; the others go to the log and to a file.
+    """The valid rows of the run's list; the others are logged and written to a file.
 
     Raises BatchError if the list cannot be read, or too many of its rows are not valid.
 
@@ -51,7 +51,7 @@ def validated_list(settings: Settings, asked: dict[str, Any], folder: str) -> Ta
 
 
 def required_campaign(params: dict[str, Any]) -> str:
-    """Raises AirflowFailException, since another try would find the same."""
+    """The run's campaign. Raises AirflowFailException if there is none."""
     campaign = params.get("campaign")
     if not campaign:
         raise AirflowFailException("campaign: none is given; fill in the form, or the setting [plato_sas] campaign")
@@ -59,7 +59,7 @@ def required_campaign(params: dict[str, Any]) -> str:
 
 
 def batch_arguments(batches: Sequence[PlannedBatch], paths: Sequence[str]) -> list[dict[str, Any]]:
-    """What the StarBatchOperator of each batch is given; `paths`: the batches' files."""
+    """The arguments of each batch's StarBatchOperator; `paths`: the batches' files."""
     return [
         {"stars_file": path, "priority": batch.priority, "failed_stars_path": failed_stars_path(path)}
         for batch, path in zip(batches, paths, strict=True)
@@ -67,5 +67,5 @@ def batch_arguments(batches: Sequence[PlannedBatch], paths: Sequence[str]) -> li
 
 
 def failed_stars_path(batch_file: str) -> str:
-    """Where the failed stars of a batch go, beside the batch's own file."""
+    """The path of a batch's failed stars, beside the batch's own file."""
     return f"{batch_file.removesuffix('.csv')}.failed.csv"

@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 @airflow_errors
 def quarter_request(params: Mapping[str, Any], events: Mapping[Any, Any], folder: str) -> dict[str, Any]:
-    """What a run is asked for: its form's fields, over which the asset events that started it lay their extras.
+    """The request of a run: the fields of its form, replaced by the extras of the asset event that started it.
 
     Raises AirflowFailException naming what is missing or not valid.
 
     :param events: Airflow's `triggering_asset_events`; of several events the last one counts.
-    :param folder: of the run's files.
+    :param folder: the folder of the run's files.
     """
     extras = [event.extra for several in events.values() for event in several if event.extra]
     given = dict(extras[-1]) if extras else {}
@@ -51,9 +51,9 @@ def quarter_request(params: Mapping[str, Any], events: Mapping[Any, Any], folder
 
 @airflow_errors
 def catalogue_tables(folder: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The catalogue's tables; skips the task where no catalogue is wanted. Raises AirflowFailException."""
+    """The catalogue's tables; skips the task if no catalogue is requested. Raises AirflowFailException."""
     if not asked["catalogue"]:
-        raise AirflowSkipException("No catalogue is wanted")
+        raise AirflowSkipException("No catalogue is requested")
     return read_tables(folder, asked["pipeline"])
 
 
@@ -74,20 +74,20 @@ def announce_campaign(
     catalogue: Mapping[str, Any] | None,
     outlet_events: Any,
 ) -> dict[str, Any]:
-    """Sum the batches up, and update the campaign's asset with that."""
+    """Sum up the batches, and update the campaign's asset with the result."""
     counts = {"batches": 0, "total": 0, "succeeded": 0, "failed": 0}
     for result in results:
         counts["batches"] += 1
         for key in ("total", "succeeded", "failed"):
             counts[key] += int(result[key])
-    told = {
+    summary = {
         "campaign": asked["campaign"],
         "pipeline": asked["pipeline"],
         **counts,
         "catalogue": catalogue["name"] if catalogue else None,
         "files": [file["path"] for table in (catalogue or {}).get("tables") or [] for file in table.get("files") or []],
     }
-    outlet_events[all_campaigns()].add(campaign_asset(asked["campaign"]), extra=told)
+    outlet_events[all_campaigns()].add(campaign_asset(asked["campaign"]), extra=summary)
     log.info("%(succeeded)d of %(total)d stars succeeded, %(failed)d failed, in %(batches)d batches", counts)
     log.info("Failed stars and rows that were left out are listed in %s", asked["folder"])
-    return told
+    return summary

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 @airflow_errors
 def plan_reprocessing(settings: Settings, params: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
-    """The arguments of each batch's StarBatchOperator; empty where no star is to be processed again.
+    """The arguments of each batch's StarBatchOperator; empty if no star matches.
 
-    Raises AirflowFailException naming what cannot be right.
+    Raises AirflowFailException naming what is not valid.
     """
     campaign = required_campaign(dict(params))
     selection = _selection(settings, params, campaign)
@@ -45,12 +45,12 @@ def _selection(settings: Settings, params: Mapping[str, Any], campaign: str) -> 
     """Raises BatchError."""
     stars = names_of("stars", params["stars"])
     if stars and params["target_list"]:
-        raise BatchError("stars, target_list: only one of them is wanted")
+        raise BatchError("stars, target_list: give only one of them")
     if params["target_list"]:
         stars = _listed(params["target_list"], settings.star_column)
     states = names_of("states", params["states"])
     if not stars and not states:
-        raise BatchError("stars, target_list, states: at least one of them is wanted")
+        raise BatchError("stars, target_list, states: give at least one of them")
     hook = StarProcessingHook(settings.connection)
     namespace = params["namespace"] or hook.namespace()
     selector = f"{CAMPAIGN_LABEL}={campaign}"
@@ -61,7 +61,7 @@ def _selection(settings: Settings, params: Mapping[str, Any], campaign: str) -> 
 
 
 def _listed(path: str, column: str) -> list[str]:
-    """The stars of a file: of a target list, or of a batch's failed stars. Raises BatchError."""
+    """The stars of a target list, or of a file with a batch's failed stars. Raises BatchError."""
     table = read_list(path, column)
     wrong = [row.number for row in table.rows if row.problem or not row.values[0]]
     if wrong:
