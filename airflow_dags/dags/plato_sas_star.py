@@ -1,7 +1,7 @@
 """### One star
 
 Processes one star with a pipeline and with parameters of its own. A star that has already succeeded counts at once,
-unless `rerun` is set.
+unless *Run again* is set.
 """
 
 from airflow.sdk import Param, dag

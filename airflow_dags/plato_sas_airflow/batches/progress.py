@@ -98,6 +98,7 @@ class BatchProgress:
     def counts(self) -> str:
         """The number of stars in each state."""
         succeeded = len(self._names) - len(self._unfinished) - self._failed
+        # Not "succeeded": an unfinished star may still show the state Succeeded of its earlier spec.
         parts = [f"{succeeded} done", f"{self._failed} failed"]
         parts += [f"{number} {state.lower()}" for state, number in sorted(Counter(self._unfinished.values()).items())]
         return f"{succeeded + self._failed}/{len(self._names)} stars: {', '.join(parts)}"
