@@ -10,6 +10,14 @@ import yaml
 
 from e2e.layout import KUBECONFIG
 
+COLLECTIONS = {
+    "starprocessings": "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starprocessings",
+    "starcatalogues": "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starcatalogues",
+    "jobs": "/apis/batch/v1/namespaces/{namespace}/jobs",
+    "pods": "/api/v1/namespaces/{namespace}/pods",
+}
+"""Paths on the API server, by plural."""
+
 
 @dataclass(frozen=True)
 class Endpoint:

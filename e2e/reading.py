@@ -1,4 +1,4 @@
-"""Reading the API server over a kept connection: a look costs milliseconds, a kubectl a tenth of a second."""
+"""Reading the API server over a kept connection, for tests that look often: each kubectl is a process of its own."""
 
 import http.client
 import json
@@ -6,17 +6,11 @@ from contextlib import suppress
 from functools import cache
 from urllib.parse import quote, urlencode, urlsplit
 
-from e2e.endpoint import Endpoint, endpoint
+from e2e.endpoint import COLLECTIONS, Endpoint, endpoint
 from e2e.processes.command import CommandFailed
 from plato_sas.api import Document
 
 _SECONDS = 30
-_PLACES = {
-    "starprocessings": "/apis/plato-sas.io/v1alpha1",
-    "starcatalogues": "/apis/plato-sas.io/v1alpha1",
-    "jobs": "/apis/batch/v1",
-    "pods": "/api/v1",
-}
 
 
 class Reader:
@@ -30,12 +24,12 @@ class Reader:
 
     def one(self, plural: str, name: str, namespace: str) -> Document:
         """Raises CommandFailed, also if there is none."""
-        return self._get(f"{_PLACES[plural]}/namespaces/{namespace}/{plural}/{quote(name)}")
+        return self._get(f"{COLLECTIONS[plural].format(namespace=namespace)}/{quote(name)}")
 
     def items(self, plural: str, namespace: str, selector: str) -> list[Document]:
         """Those with the labels. Raises CommandFailed."""
         query = urlencode({"labelSelector": selector})
-        items: list[Document] = self._get(f"{_PLACES[plural]}/namespaces/{namespace}/{plural}?{query}")["items"]
+        items: list[Document] = self._get(f"{COLLECTIONS[plural].format(namespace=namespace)}?{query}")["items"]
         return items
 
     def _get(self, path: str) -> Document:

@@ -5,15 +5,10 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from e2e.endpoint import Endpoint
+from e2e.endpoint import COLLECTIONS, Endpoint
 from plato_sas.api import Document
 
 _SECONDS = 10
-_COLLECTIONS = {
-    "starprocessings": "/apis/plato-sas.io/v1alpha1/namespaces/{}/starprocessings",
-    "jobs": "/apis/batch/v1/namespaces/{}/jobs",
-    "pods": "/api/v1/namespaces/{}/pods",
-}
 _NODES = "/api/v1/nodes"
 
 
@@ -48,7 +43,7 @@ class Api:
         return [item["metadata"]["name"] for item in self._request("GET", _NODES)["items"]]
 
     def _path(self, plural: str) -> str:
-        return _COLLECTIONS[plural].format(self._namespace)
+        return COLLECTIONS[plural].format(namespace=self._namespace)
 
     def _delete(self, path: str, grace_seconds: int | None) -> bool:
         body: Document = {"propagationPolicy": "Background"}

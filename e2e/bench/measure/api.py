@@ -8,12 +8,10 @@ from typing import Any
 
 import aiohttp
 
-from e2e.endpoint import endpoint
+from e2e.endpoint import COLLECTIONS, endpoint
 from plato_sas.api import Document
 
-STARS = "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starprocessings"
-PODS = "/api/v1/namespaces/{namespace}/pods"
-JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
+STARS, PODS, JOBS = (COLLECTIONS[plural] for plural in ("starprocessings", "pods", "jobs"))
 _LINE_LIMIT = 2**22
 _PAGE = 1000
 
