@@ -1,4 +1,4 @@
-"""Tests that restart what all others stand on run alone; a lock across pytest-xdist's workers sees to it.
+"""A test marked `alone` has the platform to itself; a lock across pytest-xdist's workers sees to it.
 
 Every test that needs the platform holds the lock shared, one marked `alone` holds it exclusively. It is taken outside
 of pytest-timeout's clock and of the durations: waiting for other workers is no part of a test.
@@ -15,7 +15,7 @@ _PLATFORM = ("integration", "e2e")
 
 
 class Turn:
-    """A readers-writer lock. Who waits to be alone goes before those who come later."""
+    """A readers-writer lock. A test that waits to be alone goes before those that come later."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ class Turn:
 
 
 class Turns:
-    """Takes and leaves the lock around each test; neighbours that run alone keep it between them."""
+    """Holds the lock around each test, and between two neighbours that both run alone."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn

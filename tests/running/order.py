@@ -1,6 +1,7 @@
-"""The order of a run: the longest of what runs alone, beside it what needs no platform, then the longest files.
+"""The order of a run: first the longest files with tests that run alone, and beside them the tests that need no
+platform; then the other files of the platform, the longest first.
 
-A file is one worker's, because its tests share fixtures; `seconds.json` has what each took when it was measured.
+A file belongs to one worker, because its tests share fixtures. `seconds.json` holds the measured seconds of each.
 """
 
 import json
@@ -13,7 +14,7 @@ import pytest
 from tests.running.alone import is_alone, needs_platform
 
 MEASURED = Path(__file__).with_name("seconds.json")
-_FIRST = 2  # files with tests that run alone: the other workers have the tests that need no platform meanwhile
+_FIRST = 2  # files with tests that run alone: two more workers are left for the tests that need no platform
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -23,7 +24,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """A scope is a file, and scopes stay in the order of the collection."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.partition("::")[0]
+            return file_of(nodeid)
 
     config.option.loadscopereorder = False
     return Files(config, log)
@@ -36,12 +37,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def ranking(items: list[pytest.Item], seconds: dict[str, float]) -> Callable[[pytest.Item], tuple[Any, ...]]:
     """A sort key; without measured seconds a file counts as the longest, so that it is not the last to begin."""
-    alone = sorted({file_of(item) for item in items if is_alone(item)}, key=lambda file: -seconds.get(file, 0.0))
-    platform = {file_of(item) for item in items if needs_platform(item)}
+    alone = {file_of(item.nodeid) for item in items if is_alone(item)}
+    platform = {file_of(item.nodeid) for item in items if needs_platform(item)}
+    first = sorted(alone, key=lambda file: (-seconds.get(file, 0.0), file))[:_FIRST]
 
     def rank(item: pytest.Item) -> tuple[Any, ...]:
-        file = file_of(item)
-        if file in alone[:_FIRST]:
+        file = file_of(item.nodeid)
+        if file in first:
             group = 0
         elif file not in platform:
             group = 1
@@ -52,8 +54,8 @@ def ranking(items: list[pytest.Item], seconds: dict[str, float]) -> Callable[[py
     return rank
 
 
-def file_of(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
+def file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
 def measured() -> dict[str, float]:

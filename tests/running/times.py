@@ -1,11 +1,11 @@
-"""What a run's end reports of its time: seconds by file. The slowest tests are pytest's own report."""
+"""The report at the end of a run: seconds by file. The slowest tests are pytest's own report."""
 
 import json
 from collections import defaultdict
 
 import pytest
 
-from tests.running.order import MEASURED
+from tests.running.order import MEASURED, file_of
 
 _SHOWN_SECONDS = 1.0
 _RECORDED_SECONDS = 2.0
@@ -13,7 +13,9 @@ _RECORDED_SECONDS = 2.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--record-seconds", action="store_true", help="write what each file took where the order of runs is made of it"
+        "--record-seconds",
+        action="store_true",
+        help="write each file's seconds to seconds.json, which orders later runs",
     )
 
 
@@ -25,7 +27,7 @@ class Times:
         self._seconds: dict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._seconds[report.nodeid.partition("::")[0]] += report.duration
+        self._seconds[file_of(report.nodeid)] += report.duration
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         slowest = sorted(self._seconds.items(), key=lambda item: -item[1])
