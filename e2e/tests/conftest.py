@@ -1,4 +1,4 @@
-"""One operator in a namespace of its own for each of pytest-xdist's workers; everything of it goes afterwards."""
+"""Each pytest-xdist worker has an operator in a namespace of its own, which is deleted afterwards."""
 
 import os
 import shutil

@@ -125,7 +125,7 @@ class Site:
 
 
 def give_demo_stars(site: Site, *stars: str) -> None:
-    """Put light curves of the demo on the site's volume. One worker at a time makes them, where they are not there."""
+    """Put the demo's light curves on the site's volume. One worker at a time makes those that are missing."""
     with exclusive(LOCAL / "tests" / "demo-inputs.lock", timeout=900, waiting="another worker makes the light curves"):
         inputs.prepare(NAMESPACE)
     for star in stars:

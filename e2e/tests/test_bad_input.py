@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.install.modules import science_modules as catalogue
+from e2e.install.modules import science_modules
 from e2e.processes.command import CommandFailed
 from e2e.tests.conftest import JOB_TTL_SECONDS
 from e2e.tests.site import Site, condition, steps, until
@@ -124,7 +124,7 @@ def test_a_light_curve_with_another_checksum_than_announced(site: Site) -> None:
 
 
 def test_a_corrupt_hdf5_file(site: Site) -> None:
-    assert "msap1" in {module["metadata"]["name"] for module in catalogue()}
+    assert "msap1" in {module["metadata"]["name"] for module in science_modules()}
     folder = site.inputs / "corrupt"
     folder.mkdir(mode=0o755)
     (folder / "DP1_LC_MERGED.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"broken" * 1000)
