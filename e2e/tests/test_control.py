@@ -129,7 +129,7 @@ def test_every_attempt_can_be_read_after_its_job_is_gone(site: Site, pair: str) 
     kept = [text for text in _kept(site, "talker", "one") if words in text]
     assert len(kept) == 2, "both attempts"
     for text in kept:
-        # What was printed on standard error comes first, then 4 MiB on standard output.
+        # One stream, so the lines have an order: the runtime reads a container's two streams side by side.
         beginning, left_out, end = re.split(r"^\[\.\.\. (\d+) bytes left out here \.\.\.\]\n", text, flags=re.MULTILINE)
         assert beginning.startswith(f"{words}\n")
         assert set(beginning.splitlines()[1:] + end.splitlines()) == {"x" * 1023}

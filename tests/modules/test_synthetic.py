@@ -39,7 +39,7 @@ class Folder:
 
     @contextmanager
     def running(self, **parameters: bool | int | float | str) -> Iterator["subprocess.Popen[str]"]:
-        process = subprocess.Popen(self.command(parameters), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(self.command(parameters), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             yield process
         finally:
@@ -210,8 +210,8 @@ def test_silent_writes_nothing(folder: Folder) -> None:
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_hanging_module_heeds_sigterm_or_not(folder: Folder, deaf: bool) -> None:
     with folder.running(hang=True, ignore_sigterm=deaf, print_mib=1) as process:
-        assert process.stdout is not None
-        process.stdout.read(1024)  # it handles SIGTERM before it prints
+        assert process.stderr is not None
+        process.stderr.read(1024)  # it handles SIGTERM before it prints
         process.terminate()
         if deaf:
             with pytest.raises(subprocess.TimeoutExpired):
@@ -222,8 +222,8 @@ def test_a_hanging_module_heeds_sigterm_or_not(folder: Folder, deaf: bool) -> No
 
 def test_it_prints_as_much_as_it_is_told(folder: Folder) -> None:
     done = folder.run(print_mib=3)
-    assert len(done.stdout) == 3 << 20
-    assert {len(line) for line in done.stdout.splitlines()} == {1023}
+    assert len(done.stderr) == 3 << 20
+    assert {len(line) for line in done.stderr.splitlines()} == {1023}
 
 
 def test_it_writes_many_files(folder: Folder) -> None:

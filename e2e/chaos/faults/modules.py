@@ -59,7 +59,7 @@ FAULTS = (
             "module-fills-scratch": "40 MiB in a scratch of 16 MiB",
             "module-writes-outside": "tries to write everywhere but where it may",
             "module-writes-100000-files": "100,000 undeclared files beside its output",
-            "module-prints-1-gb": "1 GiB to its standard output",
+            "module-prints-1-gb": "1 GiB of lines",
             "neighbours": "sound stars beside all of these",
         },
         _misbehaves,

@@ -19,12 +19,12 @@ def heed_sigterm(ignore: bool) -> None:
 
 
 def print_lines(mib: int) -> None:
-    """So many MiB to standard output, in lines of 1024 bytes."""
+    """So many MiB to standard error, in lines of 1024 bytes: one stream keeps its order, two do not."""
     block = _LINE * 1024
     for _ in range(_bounded("print_mib", mib, 2048)):
         rest = memoryview(block)
         while rest:
-            rest = rest[os.write(1, rest) :]
+            rest = rest[os.write(2, rest) :]
 
 
 def write_outside(run: Run) -> bool:
