@@ -130,10 +130,13 @@ def decide(observed: Observed) -> Decision:
         wanted = processing.spec.desired_state is not DesiredState.SUSPEND and not problems
         needs_slot = starter.has_work and wanted
         again += starter.pauses
-        # Store that a rerun was taken up before any of its Jobs starts.
-        if needs_slot and observed.admitted and observed.held is None and new_rerun is None:
-            actions += starter.start()
-            busy = True
+        if needs_slot and observed.admitted and observed.held is None:
+            # Store that a rerun was taken up before any of its Jobs starts; no event tells that it is stored.
+            if new_rerun is not None:
+                again.append(0.0)
+            else:
+                actions += starter.start()
+                busy = True
     status = before.model_copy(update={"facts": ledger.facts, "inputs": ledger.inputs})
     steps = [ledger.steps[step.name] for step in graph.steps]
     waiting = (observed.held or (None if observed.admitted else _NO_SLOT)) if needs_slot else None
