@@ -33,7 +33,7 @@ class Condition(ApiModel):
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
     reason: str = Field(
-        pattern=r"^[A-Z][A-Za-z]*$",
+        pattern=r"^[A-Z][A-Za-z0-9]*$",
         max_length=64,
         description="Why the condition has this status, as one CamelCase word.",
     )
