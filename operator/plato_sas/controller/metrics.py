@@ -22,8 +22,17 @@ RECONCILES = Histogram(
     ["kind", "outcome"],
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
 )
+RECONCILE_ERRORS = Counter(
+    "plato_sas_reconcile_errors_total",
+    "Reconciliations in which the operator itself failed, by kind (StarProcessing, StarCatalogue).",
+    ["kind"],
+)
 ACTIVE_STARS = Gauge("plato_sas_active_stars", "Stars that may have Jobs now.")
 WAITING_STARS = Gauge("plato_sas_waiting_stars", "Stars waiting for a slot.")
+STUCK_STARS = Gauge(
+    "plato_sas_stuck_stars",
+    "Stars without Job, reason and change for longer than controller.stuckSeconds. More than 0 is a fault.",
+)
 KNOWN_STARS = Gauge("plato_sas_starprocessings", "StarProcessing resources that the operator holds in memory.")
 JOBS = Gauge("plato_sas_jobs", "Jobs that the operator holds in memory, by state (active, finished).", ["state"])
 STEPS = Counter(

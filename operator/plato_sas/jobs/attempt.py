@@ -18,6 +18,7 @@ from plato_sas.jobs.pods import (
     succeeded,
 )
 from plato_sas.stager.messages import Published, PublishedStep, StagedIn, Withheld, parse_published, parse_staged_in
+from plato_sas.text import printable, reason_word
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ class Attempt:
     waiting: tuple[str, str] | None = None  # reason and message of what blocks the pod
     pod: str | None = None
     pod_started_at: str | None = None
+    idle_since: str | None = None  # when the kubelet could have begun the next container, if none of ours runs
     pod_deadline: int | None = None  # in seconds from its start
     leaving: bool = False  # its deletion has begun
 
@@ -120,12 +122,13 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "leaving": "deletionTimestamp" in metadata,
         "pod": pod["metadata"]["name"] if pod is not None else None,
         "pod_started_at": pod_started(pod) if pod is not None else None,
+        "idle_since": _idle_since(pod),
         "pod_deadline": pod["spec"].get("activeDeadlineSeconds") if pod is not None else None,
     }
     texts = messages(pod) if pod is not None else {}
     staged = parse_staged_in(texts.get(names.STAGE_IN, "")) or StagedIn()
     if state is AttemptState.ACTIVE:
-        return Attempt(waiting=_waiting(pod) if pod is not None else None, inputs=staged.inputs, **common)
+        return Attempt(waiting=_waiting(job, pod), inputs=staged.inputs, **common)
     report = parse_published(texts.get(names.PUBLISH, ""))
     found = Attempt(
         finished_at=_finished_at(job, pod),
@@ -204,7 +207,28 @@ def _finished_at(job: Document, pod: Document | None) -> str | None:
     return times[0] if times else None
 
 
-def _waiting(pod: Document) -> tuple[str, str] | None:
+def _idle_since(pod: Document | None) -> str | None:
+    if pod is None or pod_finished(pod):
+        return None
+    states = [container.get("state", {}) for container in container_statuses(pod)]
+    if any("running" in state for state in states):
+        return None
+    ends = [str(state["terminated"].get("finishedAt")) for state in states if "terminated" in state]
+    return max(ends, default=pod_started(pod))
+
+
+def _waiting(job: Document, pod: Document | None) -> tuple[str, str] | None:
+    found = _blocked(pod) if pod is not None else _suspended(job)
+    return (reason_word(found[0]), printable(found[1])) if found is not None else None
+
+
+def _suspended(job: Document) -> tuple[str, str] | None:
+    if not job["spec"].get("suspend"):
+        return None
+    return "JobSuspended", f"Job {job['metadata']['name']} is suspended, by a queue or by hand"
+
+
+def _blocked(pod: Document) -> tuple[str, str] | None:
     problem = start_problem(pod)
     if problem is not None:
         return problem[1:]

@@ -38,6 +38,11 @@ def container_step(container: str) -> str | None:
     return container.removeprefix(_STEP_PREFIX) if container.startswith(_STEP_PREFIX) else None
 
 
+def ours(container: str) -> bool:
+    """Whether a container is of the operator's making, not injected by the site."""
+    return container in (STAGE_IN, PUBLISH) or container_step(container) is not None
+
+
 def job_name(processing: str, uid: str, step: str, attempt: int) -> str:
     """The unique name of an attempt's Job: creating it twice is a conflict, not a second run.
 
@@ -76,7 +81,8 @@ def annotated_steps(annotation: str) -> dict[str, int]:
 
 
 def label_value(text: str) -> str:
-    """A resource's name as a label value: cut to 63 characters, made unique by a digest."""
-    if len(text) <= _MAX_NAME:
+    """A resource's name as a label value. A long one is cut to 63 characters and made unique by a digest."""
+    # One of exactly 63 characters as well: it might be another one's cut name.
+    if len(text) < _MAX_NAME:
         return text
     return f"{text[:52]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

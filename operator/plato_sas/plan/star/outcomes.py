@@ -7,6 +7,8 @@
 - it did not begin, or its inputs will not be published: it is reset as if nothing had happened.
 """
 
+from dataclasses import replace
+
 from plato_sas.api import StepState, StepStatus, seconds
 from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.jobs.failure import TIMED_OUT, Failure, FailureClass
@@ -224,7 +226,8 @@ class Outcome:
             return failure
         allowed = seconds(step.module.timeout)
         if seconds_between(times.started_at, times.finished_at) >= allowed - _ROUNDING_SECONDS:
-            return failure
+            text = f"step {step.name} ran longer than its timeout of {step.module.timeout} and was stopped"
+            return replace(failure, message=text)
         message = f"its pod reached its deadline before the step had run for {step.module.timeout}"
         return Failure(FailureClass.INFRASTRUCTURE, "PodDeadlineExceeded", message, step.name)
 
