@@ -43,13 +43,14 @@ class StepTimes:
 class Attempt:
     """One Job of a star. `numbers`: its steps in order, with their attempt numbers.
 
-    A salvage runs no module: its steps completed in an earlier Job.
+    A salvage runs no module: its steps completed in an earlier Job. Nor does a check, which reports reused steps.
     """
 
     job: str
     numbers: Mapping[str, int]
     state: AttemptState
     salvage: int = 0  # the salvage's number, from 1; 0 for a Job that runs modules
+    check: bool = False
     begun: Mapping[str, StepTimes] = field(default_factory=dict)
     completed: frozenset[str] = frozenset()  # steps whose module exited with code 0
     published: Mapping[str, PublishedStep] = field(default_factory=dict)
@@ -115,6 +116,7 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "numbers": numbers,
         "state": state,
         "salvage": names.salvage_number(job["metadata"]["name"]) if _is_salvage(job) else 0,
+        "check": _is_check(job),
         "begun": _begun(pod),
         "completed": _completed(pod),
         "created_at": metadata.get("creationTimestamp", ""),
@@ -126,7 +128,8 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "pod_deadline": pod["spec"].get("activeDeadlineSeconds") if pod is not None else None,
     }
     texts = messages(pod) if pod is not None else {}
-    staged = parse_staged_in(texts.get(names.STAGE_IN, "")) or StagedIn()
+    looked = parse_staged_in(texts.get(names.CHECK if _is_check(job) else names.STAGE_IN, ""))
+    staged = looked or StagedIn()
     if state is AttemptState.ACTIVE:
         return Attempt(waiting=_waiting(job, pod), inputs=staged.inputs, **common)
     report = parse_published(texts.get(names.PUBLISH, ""))
@@ -138,7 +141,8 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         withheld=_of(numbers, (report or Published()).failed),
         **common,
     )
-    return found if found.reported or report is not None else replace(found, failure=classify(job, pod))
+    reported = found.reported or report is not None or (found.check and looked is not None)
+    return found if reported else replace(found, failure=classify(job, pod))
 
 
 def _of(numbers: Mapping[str, int], reports: Mapping[str, T]) -> dict[str, T]:
@@ -147,7 +151,11 @@ def _of(numbers: Mapping[str, int], reports: Mapping[str, T]) -> dict[str, T]:
 
 
 def _is_salvage(job: Document) -> bool:
-    return not job["spec"]["template"]["spec"].get("initContainers")
+    return not _is_check(job) and not job["spec"]["template"]["spec"].get("initContainers")
+
+
+def _is_check(job: Document) -> bool:
+    return names.CHECK_ANNOTATION in job["metadata"].get("annotations", {})
 
 
 def _declared(job: Document) -> AttemptState:

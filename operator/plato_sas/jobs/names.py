@@ -16,10 +16,13 @@ STEP_LABEL = f"{GROUP}/step"  # the first of the Job's steps
 CATALOGUE_LABEL = f"{GROUP}/catalogue"
 # The Job's steps with their attempt numbers, as in "msap1-01=1,msap1-02=2".
 STEPS_ANNOTATION = f"{GROUP}/steps"
+# On a Job that runs nothing: it finds out which steps need not run.
+CHECK_ANNOTATION = f"{GROUP}/check"
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 # Set by Kueue's users; copied to the Jobs so that Kueue can admit them.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
+CHECK = "check"
 STAGE_IN = "stage-in"
 PUBLISH = "publish"
 _STEP_PREFIX = "step-"
@@ -40,7 +43,7 @@ def container_step(container: str) -> str | None:
 
 def ours(container: str) -> bool:
     """Whether a container is of the operator's making, not injected by the site."""
-    return container in (STAGE_IN, PUBLISH) or container_step(container) is not None
+    return container in (CHECK, STAGE_IN, PUBLISH) or container_step(container) is not None
 
 
 def job_name(processing: str, uid: str, step: str, attempt: int) -> str:

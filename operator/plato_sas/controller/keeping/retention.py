@@ -68,9 +68,11 @@ class Retention:
             self._logs.request(processing.metadata.name, folder, job, self._view.pods_of(attempt.job))
             return None
         left = min(self._job_ttl, self._ttl(processing)) - self._age(attempt.finished_at)
-        # An injected container would keep the pod alive; with the Job it goes.
+        # An injected container would keep the pod alive; with the Job it goes. A stage that did not begin, since its
+        # products exist, has a failed Job although nothing went wrong.
         injected = self._logs is not None and any(map(outlived, self._view.pods_of(attempt.job)))
-        if left > 0 and not injected:
+        needless = bool(attempt.reused) and not attempt.check
+        if left > 0 and not (injected or needless):
             return left
         await self._discard(folder, attempt.job)
         await self._client.delete(JOB, attempt.job, uid=job["metadata"]["uid"])

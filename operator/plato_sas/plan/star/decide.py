@@ -38,7 +38,7 @@ from plato_sas.plan.star.compose import compose
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.outcomes import UNPUBLISHED
 from plato_sas.plan.star.skips import skip
-from plato_sas.plan.star.stages import salvage_for, stage_for
+from plato_sas.plan.star.stages import check_for, checkable, salvage_for, stage_for
 from plato_sas.plan.star.status import Circumstances, summarise
 from plato_sas.plan.star.timeouts import START_SECONDS, LimitPod, timeouts
 
@@ -70,7 +70,7 @@ _NO_SLOT = ("WaitingForSlot", "the limit of running stars is reached")
 
 @dataclass(frozen=True)
 class StartRun:
-    """Create the Job of a stage or a salvage."""
+    """Create the Job of a stage, a check or a salvage."""
 
     run: Run
 
@@ -217,8 +217,11 @@ class _Starter:
         for job, names in self._salvages.items():
             actions.append(StartRun(salvage_for(processing, job, names, self._ledger.steps)))
         for steps in self._stages:
-            run = stage_for(processing, graph, steps, self._ledger.steps, self._rerun_id)
+            known = checkable(processing, steps, self._ledger.steps)
+            begin = check_for if known else stage_for
+            run = begin(processing, graph, known or steps, self._ledger.steps, self._rerun_id)
             actions.append(StartRun(run))
+            steps = known or steps
             # The other steps stay Pending until they run.
             self._ledger.update(
                 steps[0].name, state=StepState.RUNNING, attempt=run.numbers[steps[0].name], job=run.job,

@@ -49,7 +49,7 @@ def is_news(ledger: Ledger, attempt: Attempt, name: str) -> bool:
     if left_behind(ledger, attempt, name):
         return False
     status = ledger.steps[name]
-    if attempt.salvage:
+    if attempt.salvage or attempt.check:
         return True
     if status.job == attempt.job:
         # Publishing with a reason: the status already says that it is unpublished.
@@ -155,6 +155,7 @@ class Outcome:
                 "message": None,
                 "exit_code": 0 if state is StepState.SUCCEEDED else None,
                 "digest": published.digest,
+                "job": published.job or status.job,
                 "missing": list(published.missing) or None,
                 "finished_at": status.finished_at or self._at,
             }
@@ -233,4 +234,7 @@ class Outcome:
 
     def _take_back(self, step: GraphStep) -> None:
         status = self._ledger.steps[step.name]
-        self._ledger.steps[step.name] = take_back(status, self._attempt.numbers[step.name])
+        attempt = self._attempt
+        if attempt.check and attempt.failure is None and not attempt.reused:
+            status = status.model_copy(update={"digest": None})  # it was looked for in vain
+        self._ledger.steps[step.name] = take_back(status, attempt.numbers[step.name])
