@@ -28,6 +28,7 @@ PUBLISH = "publish"
 _STEP_PREFIX = "step-"
 
 _MAX_NAME = 63
+_SALVAGE = re.compile(r"-salvage-[0-9a-f]{10}-[0-9]+$")
 _STEP_AND_NUMBER = re.compile(r"([a-z0-9-]+)=([0-9]{1,9})")
 
 
@@ -64,6 +65,17 @@ def salvage_number(job: str) -> int:
     """The n of `salvage_name`; 0 for any other name."""
     number = job.rpartition("-")[2]
     return int(number) if number.isdecimal() else 0
+
+
+def made_for(job: str, processing: str, uid: str, numbers: Mapping[str, int]) -> bool:
+    """Whether a Job has a name that the operator gives for these steps; others may have made any Job."""
+    if not numbers:
+        return False
+    first, number = next(iter(numbers.items()))
+    salvage = _SALVAGE.search(job)
+    return job == job_name(processing, uid, first, number) or (
+        salvage is not None and job == processing[: _MAX_NAME - len(salvage[0])].rstrip("-.") + salvage[0]
+    )
 
 
 def _job_name(processing: str, identity: str, word: str, number: int) -> str:

@@ -336,3 +336,33 @@ def test_a_job_of_another_owner_does_not_hold_a_star() -> None:
     world.star("kic1", ttl="1s")
     run(world)
     assert "kic1" not in world.all(PROCESSING)
+
+
+def test_a_job_that_the_operator_did_not_make_is_not_believed() -> None:
+    world = one_star({"a": []})
+    world.star("kic1", desiredState="Suspend")
+
+    async def scenario() -> None:
+        operator = OneOperator(world)
+        await operator.reconcile()
+        star = world.all(PROCESSING)["kic1"]["metadata"]
+        report = '{"steps": {"a": {"digest": "%s"}}}' % ("a" * 64)
+        for name in ("forged", "kic1-a-0123456789-1"):
+            metadata = {
+                "name": name,
+                "labels": {"plato-sas.io/processing": "kic1", JOB_NAME_LABEL: name},
+                "annotations": {"plato-sas.io/steps": "a=1"},
+                "ownerReferences": [{"uid": star["uid"], "controller": True}],
+            }
+            done = {"conditions": [{"type": "Complete", "status": "True"}]}
+            template = {"template": {"spec": {"initContainers": [{"name": "stage-in"}]}}}
+            world.put(JOB, {"metadata": metadata, "spec": template, "status": done})
+            ended = {"name": "publish", "state": {"terminated": {"exitCode": 0, "message": report}}}
+            status = {"phase": "Succeeded", "containerStatuses": [ended]}
+            world.put(
+                POD, {"metadata": {"name": f"{name}-pod", "labels": metadata["labels"]}, "spec": {}, "status": status}
+            )
+        await operator.reconcile()
+
+    asyncio.run(scenario())
+    assert (world.status("kic1")["state"], states(world)) == ("Suspended", {"a": "Pending"})

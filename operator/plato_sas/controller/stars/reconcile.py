@@ -22,7 +22,7 @@ from plato_sas.controller.view.parsed import ParsedStars
 from plato_sas.controller.view.slimming import slim
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.attempt import Attempt, attempt, pods_up_to_date
-from plato_sas.jobs.names import JOB_NAME_LABEL
+from plato_sas.jobs.names import JOB_NAME_LABEL, STEPS_ANNOTATION, annotated_steps, made_for
 from plato_sas.jobs.one_pod import owned_by
 from plato_sas.jobs.pods import pod_finished
 from plato_sas.plan.conditions import troubled
@@ -201,6 +201,8 @@ class Reconciler:
         for job in self._view.jobs_of(processing.metadata.name):
             if not owned_by(job, processing.metadata.uid):
                 continue  # of a deleted star of the same name
+            if not self._made(processing, job):
+                continue
             pods = self._view.pods_of(job["metadata"]["name"])
             if not pods_up_to_date(job, pods):
                 # The watch of pods lags behind that of Jobs, or the pod is gone: read it.
@@ -210,6 +212,15 @@ class Reconciler:
             completed = await self._log_tail.complete(attempt(job, pods), pods)
             found.append(await self._causes.complete(completed))
         return tuple(found)
+
+    def _made(self, processing: StarProcessing, job: Document) -> bool:
+        """Whether the operator made a Job of the star."""
+        numbers = annotated_steps(job["metadata"].get("annotations", {}).get(STEPS_ANNOTATION, ""))
+        if made_for(job["metadata"]["name"], processing.metadata.name, processing.metadata.uid or "", numbers):
+            return True
+        fields = {"processing": processing.metadata.name, "job": job["metadata"]["name"]}
+        logger.warning("Job ignored: the operator did not make it", extra=fields)
+        return False
 
     async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:
         if status == processing.status:
