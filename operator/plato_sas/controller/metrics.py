@@ -1,7 +1,7 @@
 """Metrics for Prometheus; no label has a value per star. `docs/reference/metrics.md` is generated from them.
 
-Prometheus sees a counter's first increase only if the counter was there with 0 before. So every label value that is known
-exists from the start, and a module's as soon as the module is known.
+Prometheus sees a counter's first increase only if the counter was there with 0 before. So every label value that is
+known exists from the start, and a module's as soon as the module is known.
 """
 
 from itertools import product
