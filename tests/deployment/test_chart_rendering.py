@@ -13,6 +13,7 @@ from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER
 from plato_sas.jobs.stage import Site
 
 MONITORING = "monitoring.coreos.com/v1"
+POLICIES = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 
 
 def one(documents: list[Document], kind: str, ending: str = "") -> Document:
@@ -98,8 +99,10 @@ def test_default_objects(defaults: list[Document]) -> None:
         ("RoleBinding", "plato-sas-operator"),
         ("Service", "plato-sas-operator-metrics"),
         ("ServiceAccount", "plato-sas-operator"),
+        *((kind, f"plato-sas-{held}.plato") for kind in POLICIES for held in ("jobs", "pods")),
     }
-    assert {item["metadata"]["namespace"] for item in defaults} == {manifests.NAMESPACE}
+    of_the_cluster = [item["kind"] for item in defaults if item["metadata"].get("namespace") != manifests.NAMESPACE]
+    assert set(of_the_cluster) == POLICIES
 
 
 def test_optional_objects(render: Any) -> None:
@@ -142,6 +145,7 @@ def test_optional_objects_can_be_left_out(render: Any) -> None:
         "rbac.user.create=false",
         "rbac.airflow.create=false",
         "modules.networkPolicy.enabled=false",
+        "admissionPolicies.create=false",
         "metrics.service.create=false",
     )
     assert names(documents) == {("Deployment", "plato-sas-operator")}
