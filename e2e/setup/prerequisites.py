@@ -87,6 +87,7 @@ PREREQUISITES = (
     Prerequisite("containernetworking-plugins", "the pods' network", cni_plugins, "local"),
     Prerequisite("conntrack", "kube-proxy", program("conntrack"), "local"),
     Prerequisite("iptables", "kube-proxy and the pods' network", program("iptables", "iptables-save"), "local"),
+    Prerequisite("ipset", "the pods' network policies", program("ipset"), "local"),
     Prerequisite("iproute2", "the node's address", program("ip"), "local"),
     Prerequisite("mount", "the pods' volumes", program("mount", "umount"), "local"),
     Prerequisite("e2fsprogs", "a products volume that can be filled", program("mkfs.ext4"), "local"),

@@ -189,6 +189,7 @@ def check_that_nothing_was_forbidden() -> None:
 def test_operator_works_with_its_role(namespace: None) -> None:
     notes = install()
     assert f"kubectl -n {NAMESPACE} get sp --watch" in notes
+    assert "without a network plugin that enforces NetworkPolicies does not enforce it" in notes
     (pod,) = items("pods")
     assert {one["type"]: one["status"] for one in pod["status"]["conditions"]}["Ready"] == "True"
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
