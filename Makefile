@@ -22,19 +22,19 @@ demo: platform ## Set everything up, then take the demo stars through the pipeli
 	$(PYTHON) -m e2e.demo
 
 .PHONY: unit
-unit: venv ## Pass every test that needs no cluster (ARGS="-k rerun" chooses)
+unit: test-prerequisites venv ## Pass every test that needs no cluster (ARGS="-k rerun" chooses)
 	$(PYTHON) -m pytest tests -n auto -m "not integration and not e2e" $(ARGS)
 
 .PHONY: check
 check: lint unit ## What to run before a commit: lint and unit
 
 .PHONY: test
-test: $(if $(ARGS),,lint docs) platform schemas ## Bring the platform up, then pass every test (ARGS="-k rerun" chooses)
+test: test-prerequisites $(if $(ARGS),,lint docs) platform schemas ## Bring the platform up, then pass every test (ARGS="-k rerun" chooses)
 	$(PYTHON) -m e2e.setup.toolchain kwok # ahead of the test that has limited time
 	$(PYTHON) -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: e2e
-e2e: platform ## Bring the platform up, then pass the end-to-end tests (ARGS="-k rerun" chooses)
+e2e: test-prerequisites platform ## Bring the platform up, then pass the end-to-end tests (ARGS="-k rerun" chooses)
 	$(PYTHON) -m e2e.setup.toolchain kwok
 	$(PYTHON) -m pytest e2e/tests -n $(WORKERS) $(ARGS)
 
@@ -47,7 +47,7 @@ chaos: platform ## Inject every fault and judge what becomes of the stars (about
 	$(PYTHON) -m e2e.chaos
 
 .PHONY: bench
-bench: platform ## Measure speed and scale, then write docs/benchmarks.md (about two hours)
+bench: test-prerequisites platform ## Measure speed and scale, then write docs/benchmarks.md (about two hours)
 	$(PYTHON) -m e2e.setup.toolchain kwok
 	status=0; $(PYTHON) -m e2e.bench || status=$$?; $(PYTHON) -m e2e.bench report; exit $$status
 
@@ -57,6 +57,11 @@ setup: venv ## Install system packages and the Python side
 .PHONY: prerequisites
 prerequisites:
 	python3 -m e2e.setup.prerequisites
+
+# What nothing but tests and benchmarks need is not installed for the demo.
+.PHONY: test-prerequisites
+test-prerequisites:
+	python3 -m e2e.setup.prerequisites --tests
 
 # A system package makes venvs work, so those come first.
 $(UV): | prerequisites

@@ -63,7 +63,7 @@ def _start(profile: Path, width: int, height: int) -> WebDriver:
 def _program(name: str) -> str:
     path = shutil.which(name, path=SEARCH_PATH)
     if path is None:
-        raise BrowserError(f"there is no {name}; `make setup` installs it")
+        raise BrowserError(f"there is no {name}; `make test-prerequisites` installs it")
     return path
 
 

@@ -29,7 +29,7 @@ class Component:
 
 def components(settings: Settings) -> list[Component]:
     """Every component, in the order of starting."""
-    makers = (_etcd, _containerd, _apiserver, _controller_manager, _scheduler, _kubelet, _proxy)
+    makers = (_etcd, _containerd, _apiserver, _controller_manager, _scheduler, _kubelet, _proxy, _router)
     return [make(settings) for make in makers]
 
 
@@ -174,4 +174,23 @@ def _proxy(settings: Settings) -> Component:
         command,
         lambda: http_ok(ready),
         after=("kube-apiserver",),
+    )
+
+
+def _router(settings: Settings) -> Component:
+    """What enforces NetworkPolicies. It needs the Node object, which the kubelet makes."""
+    address = f"127.0.0.1:{settings.ports.router_health}"
+    command = (
+        _binary(settings, "kube-router"),
+        f"--kubeconfig={settings.pki / 'router.kubeconfig'}",
+        f"--hostname-override={names.NODE}",
+        f"--service-cluster-ip-range={names.SERVICE_NETWORK}",
+        f"--healthz-bind-address={address}",
+    )
+    return Component(
+        "kube-router",
+        (("127.0.0.1", settings.ports.router_health),),
+        command,
+        lambda: http_ok(f"http://{address}/healthz"),
+        after=("kubelet",),
     )

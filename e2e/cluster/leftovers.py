@@ -1,4 +1,4 @@
-"""Removes what pods, the kubelet and kube-proxy leave on the machine, after an orderly stop or a crash.
+"""Removes what pods, the kubelet, kube-proxy and kube-router leave on the machine, after an orderly stop or a crash.
 
 Everything is recognised by the platform's own names: its cgroup, its folders, its network, its containerd socket. The
 chains of Kubernetes have fixed names; they are removed because the ports allow only one node on this machine.
@@ -31,6 +31,7 @@ _SHARED_FOLDERS = (
 )
 _TABLES = ("filter", "nat", "mangle", "raw")
 _KUBERNETES_CHAIN = re.compile(r"^:(KUBE-[A-Z0-9-]+) ")
+_ADDRESS_SET = re.compile(r"^KUBE-(SRC|DST)-[A-Z0-9]+$", re.MULTILINE)
 _POD_RULE = re.compile(rf'--comment "name: \\"{names.NETWORK_NAME}\\" id: .* -j (CNI-[0-9a-f]+)$')
 
 
@@ -157,6 +158,16 @@ def remove_chains(runner: Runner) -> None:
                 continue  # a kernel without that table has no chains in it
             if removal := chain_removal(saved):
                 runner([f"{command}-restore", "--noflush", "--wait", "30"], stdin=removal)
+
+
+def remove_address_sets(runner: Runner) -> None:
+    """Remove the sets of pods' addresses that the chains of network policies have used."""
+    try:
+        names = runner(["ipset", "list", "-name"])
+    except ClusterError:
+        return  # without the program, or the kernel's part of it, there are none
+    for found in _ADDRESS_SET.finditer(names):
+        runner(["ipset", "destroy", found[0]])
 
 
 def remove_shim_sockets(containerd_state: Path) -> None:

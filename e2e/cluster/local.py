@@ -370,6 +370,7 @@ class LocalCluster:
         leftovers.end_containers(settings.containerd_socket)
         leftovers.unmount([settings.runtime, settings.state], self._run)
         leftovers.remove_chains(self._run)
+        leftovers.remove_address_sets(self._run)
         leftovers.remove_scattered_files(settings)
         machine.restore(settings.runtime, self._run)
         settings.kubeconfig.unlink(missing_ok=True)

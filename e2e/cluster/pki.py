@@ -131,6 +131,8 @@ def identities(*, node: str, address: str, service_address: str) -> list[Identit
         Identity("controller-manager", "system:kube-controller-manager", kubeconfig=True),
         Identity("scheduler", "system:kube-scheduler", kubeconfig=True),
         Identity("proxy", "system:kube-proxy", kubeconfig=True),
+        # No role of Kubernetes' own lets a node's program read the pods and policies of every namespace.
+        Identity("router", "kube-router", "system:masters", kubeconfig=True),
         Identity("kubelet", f"system:node:{node}", "system:nodes", (node, address, *local), kubeconfig=True),
         Identity("admin", "plato-sas-admin", "system:masters", kubeconfig=True),
     ]

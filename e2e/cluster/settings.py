@@ -42,6 +42,7 @@ class Ports:
     proxy_health: int = 10256
     controller_manager: int = 10257
     scheduler: int = 10259
+    router_health: int = 20244
 
 
 @dataclass(frozen=True)

@@ -62,15 +62,20 @@ class Prerequisite:
     present: Callable[[], bool]
     provider: str | None = None
     """The one cluster provider that needs it; None: both."""
+    tests: bool = False
+    """Whether only tests and benchmarks need it."""
 
 
 _CONTAINERD = ("containerd", "ctr", "containerd-shim-runc-v2")
 
 PREREQUISITES = (
     Prerequisite("python3-venv", "the project's virtual environment", virtual_environments),
-    Prerequisite("chromium", "the test of Airflow's pages", program("chromium")),
-    Prerequisite("chromium-driver", "the test of Airflow's pages", program("chromedriver")),
-    Prerequisite("postgresql", "Airflow's database in the test of a whole quarter", lambda: bool(postgres_programs())),
+    Prerequisite("chromium", "the test of Airflow's pages", program("chromium"), tests=True),
+    Prerequisite("chromium-driver", "the test of Airflow's pages", program("chromedriver"), tests=True),
+    Prerequisite(
+        "postgresql", "Airflow's database in the test of a whole quarter", lambda: bool(postgres_programs()), tests=True
+    ),
+    Prerequisite("prometheus", "the tests of the alerts", program("promtool"), tests=True),
     Prerequisite("buildah", "building images from their Dockerfiles", program("buildah")),
     Prerequisite("mmdebstrap", "making the base image that cannot be pulled", program("mmdebstrap")),
     Prerequisite("containerd", "running containers", program(*_CONTAINERD), "local"),
@@ -82,6 +87,7 @@ PREREQUISITES = (
     Prerequisite("containernetworking-plugins", "the pods' network", cni_plugins, "local"),
     Prerequisite("conntrack", "kube-proxy", program("conntrack"), "local"),
     Prerequisite("iptables", "kube-proxy and the pods' network", program("iptables", "iptables-save"), "local"),
+    Prerequisite("ipset", "the pods' network policies", program("ipset"), "local"),
     Prerequisite("iproute2", "the node's address", program("ip"), "local"),
     Prerequisite("mount", "the pods' volumes", program("mount", "umount"), "local"),
     Prerequisite("e2fsprogs", "a products volume that can be filled", program("mkfs.ext4"), "local"),
@@ -93,9 +99,10 @@ class PrerequisiteError(Exception):
     """Something is missing and cannot be installed from here."""
 
 
-def missing(provider: str, known: Sequence[Prerequisite] = PREREQUISITES) -> list[Prerequisite]:
-    """The prerequisites of `provider` (`kind` or `local`) that this machine lacks."""
-    return [p for p in known if p.provider in (None, provider) and not p.present()]
+def missing(provider: str, known: Sequence[Prerequisite] = PREREQUISITES, *, tests: bool = False) -> list[Prerequisite]:
+    """The prerequisites of `provider` (`kind` or `local`) that this machine lacks; with `tests` also the tests'."""
+    wanted = [p for p in known if p.provider in (None, provider) and (tests or not p.tests)]
+    return [p for p in wanted if not p.present()]
 
 
 def docker_answers() -> bool:
@@ -175,9 +182,9 @@ def install(packages: Sequence[str]) -> None:
         raise PrerequisiteError(f"apt-get could not install {', '.join(packages)}:\n{output}")
 
 
-def ensure(provider: str, *, check_only: bool = False) -> None:
+def ensure(provider: str, *, tests: bool = False, check_only: bool = False) -> None:
     """Install what is missing for `provider`. Raises PrerequisiteError where that is not possible."""
-    lacking = missing(provider)
+    lacking = missing(provider, tests=tests)
     if not lacking:
         return
     listing = "\n".join(f"  {p.package:<28} {p.purpose}" for p in lacking)
@@ -191,7 +198,7 @@ def ensure(provider: str, *, check_only: bool = False) -> None:
     with phase(f"installing {len(lacking)} Debian packages") as running:
         running.detail = ", ".join(p.package for p in lacking)
         install([p.package for p in lacking])
-    still = missing(provider)
+    still = missing(provider, tests=tests)
     if still:
         raise PrerequisiteError(f"installed, yet not found: {', '.join(p.package for p in still)}")
 
@@ -208,10 +215,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="auto, kind or local (default: $CLUSTER, else auto: kind where a Docker engine answers)",
     )
     parser.add_argument("--check", action="store_true", help="install nothing; exit with 1 if something is missing")
+    parser.add_argument("--tests", action="store_true", help="also what only tests and benchmarks need")
     options = parser.parse_args(arguments)
     try:
         provider = chosen_provider(options.provider)
-        ensure(provider, check_only=options.check)
+        ensure(provider, tests=options.tests, check_only=options.check)
     except PrerequisiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

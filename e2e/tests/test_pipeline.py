@@ -85,6 +85,7 @@ def test_what_a_module_can_see_and_do(site: Site, branching: str) -> None:
         "        'token': os.path.exists('/var/run/secrets/kubernetes.io'),\n"
         "        'writable': [p for p in ('/', '/sas', '/sas/in', '/opt', '/sas/out', '/tmp') if writable(p)],\n"
         "        'input_writable': os.access('/sas/in/IDP_A', os.W_OK),\n"
+        "        'services': [name for name in os.environ if name.endswith('_SERVICE_HOST')],\n"
         "        'star': os.environ['SAS_STAR'], 'step': os.environ['SAS_STEP']}\n"
         "pathlib.Path('/sas/out/IDP_B.h5').write_text(json.dumps(seen))\n"
     )
@@ -102,7 +103,8 @@ def test_what_a_module_can_see_and_do(site: Site, branching: str) -> None:
     seen = json.loads((site.products / "e2e" / "curious" / "probe" / "IDP_B.h5").read_text())
     assert seen == {
         "inputs": ["IDP_A"], "sas": ["in", "out", "params.json"], "out": [], "uid": 10001, "token": False,
-        "writable": ["/sas/out", "/tmp"], "input_writable": False, "star": "curious", "step": "probe",
+        "writable": ["/sas/out", "/tmp"], "input_writable": False, "services": ["KUBERNETES_SERVICE_HOST"],
+        "star": "curious", "step": "probe",
     }  # fmt: skip
     # The probe's `x` was not declared, so it was not published, and the manifest says so.
     assert site.manifest("curious", "probe")["undeclaredFilesRemoved"] == 1

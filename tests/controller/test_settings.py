@@ -49,6 +49,19 @@ def test_a_value_that_does_not_fit_is_named(name: str, value: str, told: str) ->
     assert str(error.value) == f"{name}: {told}"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("PLATO_SAS_TOLERATIONS", "key=science", "list of tolerations"),
+        ("PLATO_SAS_POD_ANNOTATIONS", '{"inject": false}', "object of strings"),
+        ("PLATO_SAS_POD_LABELS", '["team"]', "object of strings"),
+    ],
+)
+def test_what_is_not_the_json_wanted_is_named(name: str, value: str, wanted: str) -> None:
+    with pytest.raises(SettingInvalid, match=f"^{name} is not a JSON {wanted}$"):
+        Settings.from_environment(NEEDED | {name: value})
+
+
 def test_lists_and_pairs() -> None:
     settings = Settings.from_environment(
         NEEDED
@@ -56,12 +69,14 @@ def test_lists_and_pairs() -> None:
             "PLATO_SAS_IMAGE_PULL_SECRETS": "a,b",
             "PLATO_SAS_NODE_SELECTOR": "disk=fast,zone=",
             "PLATO_SAS_PRIORITY_CLASS": "low",
+            "PLATO_SAS_POD_LABELS": '{"team": "sas"}',
             "PLATO_SAS_WORKERS": "3",
         }
     )
     assert settings.site.image_pull_secrets == ("a", "b")
     assert settings.site.node_selector == (("disk", "fast"), ("zone", ""))
     assert settings.site.priority_class == "low"
+    assert settings.site.pod_labels == (("team", "sas"),)
     assert settings.workers == 3
 
 

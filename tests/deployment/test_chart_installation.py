@@ -24,6 +24,7 @@ OPERATOR = "deployment/plato-sas-operator"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:plato-sas-operator"
 METRICS = f"/api/v1/namespaces/{NAMESPACE}/services/plato-sas-operator-metrics:metrics/proxy/metrics"
 IMAGES = ("operator", "stager")
+POLICIES = ("validatingadmissionpolicybindings", "validatingadmissionpolicies")
 # The stager's image has a Python: enough of a module.
 IMAGE = "localhost/plato-sas/stager:0.1.0"
 QUICK = "open('/sas/out/MADE.h5', 'w').write('made')"
@@ -60,6 +61,10 @@ def items(what: str, *arguments: str) -> list[Document]:
     return found
 
 
+def names(kind: str) -> list[str]:
+    return [item["metadata"]["name"] for item in items(kind)]
+
+
 def allowed(verb: str, resource: str, subresource: str = "", namespace: str = NAMESPACE) -> bool:
     """What the API server says of the operator's account."""
     group_resource, _, group = resource.partition(".")
@@ -79,8 +84,10 @@ def install() -> str:
 
 def delete_namespace() -> None:
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s", timeout=130)
-    names = [f"{NAMESPACE}-sas-inputs", f"{NAMESPACE}-sas-products"]
-    kubectl("delete", "persistentvolume", *names, "--ignore-not-found", "--timeout=60s", timeout=70)
+    volumes = [f"{NAMESPACE}-sas-inputs", f"{NAMESPACE}-sas-products"]
+    kubectl("delete", "persistentvolume", *volumes, "--ignore-not-found", "--timeout=60s", timeout=70)
+    for kind in POLICIES:
+        kubectl("delete", kind, *(f"plato-sas-{held}.{NAMESPACE}" for held in ("jobs", "pods")), "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +189,7 @@ def check_that_nothing_was_forbidden() -> None:
 def test_operator_works_with_its_role(namespace: None) -> None:
     notes = install()
     assert f"kubectl -n {NAMESPACE} get sp --watch" in notes
+    assert "without a network plugin that enforces NetworkPolicies does not enforce it" in notes
     (pod,) = items("pods")
     assert {one["type"]: one["status"] for one in pod["status"]["conditions"]}["Ready"] == "True"
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
@@ -248,6 +256,7 @@ def test_uninstall_leaves_the_crds_alone(namespace: None) -> None:
         "wait", "--for=delete", "pod", f"--selector=app.kubernetes.io/instance={RELEASE}", "--timeout=60s", timeout=70
     )
     assert everything() == before | {"Lease/plato-sas-operator"}
+    assert not [name for kind in POLICIES for name in names(kind) if name.endswith(f".{NAMESPACE}")]
     crds = items("customresourcedefinitions", "--selector=app.kubernetes.io/part-of=plato-sas")
     kinds = {crd["spec"]["names"]["kind"] for crd in crds}
     assert kinds == {"StarProcessing", "StarPipeline", "ScienceModule", "StarCatalogue"}

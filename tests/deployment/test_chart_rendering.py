@@ -13,6 +13,7 @@ from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER
 from plato_sas.jobs.stage import Site
 
 MONITORING = "monitoring.coreos.com/v1"
+POLICIES = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 
 
 def one(documents: list[Document], kind: str, ending: str = "") -> Document:
@@ -63,6 +64,8 @@ def test_packaged_chart_holds_the_crds(tmp_path: Any) -> None:
         ("controller.logs.keep=perhaps", r"/controller/logs/keep.*want boolean"),
         ("modules.user=0", r"/modules/user.*minimum"),
         ("modules.nodeSelector.zone=a\\,b", r"/modules/nodeSelector/zone.*does not match"),
+        ("modules.podAnnotations.inject=false", r"/modules/podAnnotations/inject.*want string"),
+        ("modules.podLabels.team=a b", r"/modules/podLabels/team.*does not match"),
         ("images.operator.digest=latest", r"/images/operator/digest.*does not match"),
         ("images.pullPolicy=Sometimes", r"/images/pullPolicy.*one of"),
         ("storage.inputs.size=much", r"/storage/inputs/size.*does not match"),
@@ -96,8 +99,10 @@ def test_default_objects(defaults: list[Document]) -> None:
         ("RoleBinding", "plato-sas-operator"),
         ("Service", "plato-sas-operator-metrics"),
         ("ServiceAccount", "plato-sas-operator"),
+        *((kind, f"plato-sas-{held}.plato") for kind in POLICIES for held in ("jobs", "pods")),
     }
-    assert {item["metadata"]["namespace"] for item in defaults} == {manifests.NAMESPACE}
+    of_the_cluster = [item["kind"] for item in defaults if item["metadata"].get("namespace") != manifests.NAMESPACE]
+    assert set(of_the_cluster) == POLICIES
 
 
 def test_optional_objects(render: Any) -> None:
@@ -140,6 +145,7 @@ def test_optional_objects_can_be_left_out(render: Any) -> None:
         "rbac.user.create=false",
         "rbac.airflow.create=false",
         "modules.networkPolicy.enabled=false",
+        "admissionPolicies.create=false",
         "metrics.service.create=false",
     )
     assert names(documents) == {("Deployment", "plato-sas-operator")}
@@ -179,6 +185,8 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         "modules.tolerations[0].key=science",
         "modules.tolerations[0].operator=Exists",
         "modules.priorityClassName=low",
+        "modules.podAnnotations.sidecar\\.istio\\.io/inject=no",
+        "modules.podLabels.team=sas",
         "storage.inputs.claimName=in",
         "storage.products.claimName=out",
     )
@@ -196,6 +204,8 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
             node_selector=(("disk", "fast"), ("pool", "science")),
             tolerations=({"key": "science", "operator": "Exists"},),
             priority_class="low",
+            pod_annotations=(("sidecar.istio.io/inject", "no"),),
+            pod_labels=(("team", "sas"),),
         ),
         max_active_stars=2_000_000,
         workers=3,

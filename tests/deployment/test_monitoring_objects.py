@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
+from e2e.layout import REPOSITORY
 from e2e.setup import manifests
 from plato_sas.controller import metrics
 
@@ -82,6 +83,13 @@ def test_alerts_ask_for_existing_series(render: Any) -> None:
     assert expressions
     for expression in expressions:
         check(expression)
+
+
+def test_the_airflow_guide_links_to_variables_of_the_dashboard() -> None:
+    guide = (REPOSITORY / "docs" / "guides" / "airflow-guide.md").read_text()
+    used = set(re.findall(r"[?&]var-(\w+)=", guide))
+    assert used
+    assert used <= {variable["name"] for variable in json.loads(DASHBOARD.read_text())["templating"]["list"]}
 
 
 def test_panels_are_complete_and_do_not_overlap() -> None:

@@ -55,9 +55,9 @@ def test_the_example_values_are_known_to_the_chart(
 
 def test_every_alert_is_mentioned_and_every_role_exists(repository: Path, documents: Mapping[str, str]) -> None:
     templates = "".join(path.read_text() for path in (repository / _CHART / "templates").glob("*.yaml"))
-    assert templates.count("- alert:") == 6
+    assert templates.count("- alert:") == 7
     assert (
-        "operator absent, reconcile errors, API errors, slow queue, volume not written, failing steps"
+        "operator absent, reconcile errors, stuck stars, API errors, slow queue, volume not written, failing steps"
         in documents[_ADMIN]
     )
     for role in re.findall(r"^\| `<name>-(\w+)` \|", documents[_ADMIN], re.MULTILINE):

@@ -285,6 +285,21 @@ def test_the_description_reaches_stage_in_as_it_was_written(note: str) -> None:
     assert received.steps[0].parameters == {"note": note}
 
 
+def test_the_sites_annotations_and_labels_are_on_the_pod_and_ours_win() -> None:
+    inject = "sidecar.istio.io/inject"
+    site = Site(
+        stager_image="s",
+        pod_annotations=((inject, "false"),),
+        pod_labels=((inject, "false"), ("plato-sas.io/star", "another"), ("app.kubernetes.io/managed-by", "another")),
+    )
+    job, plain = build_job(stage("a"), site), build_job(stage("a"), SITE)
+    metadata = job["spec"]["template"]["metadata"]
+    assert metadata["annotations"] == {inject: "false"}
+    assert metadata["labels"] == {inject: "false", **plain["spec"]["template"]["metadata"]["labels"]}
+    assert job["metadata"] == plain["metadata"], "the Job itself has nothing of them"
+    assert "annotations" not in plain["spec"]["template"]["metadata"]
+
+
 def test_what_the_site_sets() -> None:
     site = Site(
         stager_image="registry/stager:2",

@@ -129,6 +129,14 @@ true
 - name: PLATO_SAS_PRIORITY_CLASS
   value: {{ . | quote }}
 {{- end }}
+{{- with .Values.modules.podAnnotations }}
+- name: PLATO_SAS_POD_ANNOTATIONS
+  value: {{ toJson . | quote }}
+{{- end }}
+{{- with .Values.modules.podLabels }}
+- name: PLATO_SAS_POD_LABELS
+  value: {{ toJson . | quote }}
+{{- end }}
 - name: PLATO_SAS_MAX_ACTIVE_STARS
   value: {{ .Values.controller.maxActiveStars | int64 | quote }}
 - name: PLATO_SAS_WORKERS

@@ -17,16 +17,17 @@ import (
 const account = "/var/run/secrets/kubernetes.io/serviceaccount/"
 
 var commands = map[string]func(args []string) error{
-	"sleep":    sleep,
-	"copy":     copyFile,
-	"allocate": allocate,
-	"version":  version,
-	"identity": identity,
+	"sleep":       sleep,
+	"copy":        copyFile,
+	"allocate":    allocate,
+	"version":     version,
+	"unreachable": unreachable,
+	"identity":    identity,
 }
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe sleep SECONDS | copy FROM TO | allocate MEBIBYTES | version | identity")
+		fmt.Fprintln(os.Stderr, "usage: probe sleep SECONDS | copy FROM TO | allocate MEBIBYTES | version | unreachable SECONDS | identity")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
@@ -98,7 +99,7 @@ func version([]string) error {
 		Timeout:   10 * time.Second,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
 	}
-	address := net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+	address := apiServer()
 	request, err := http.NewRequest(http.MethodGet, "https://"+address+"/version", nil)
 	if err != nil {
 		return err
@@ -115,6 +116,42 @@ func version([]string) error {
 		err = fmt.Errorf("%s", response.Status)
 	}
 	return err
+}
+
+func apiServer() string {
+	return net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+}
+
+// unreachable waits until the API server cannot be reached any more, and
+// checks that it stays so. A policy's rules follow a pod's start by a moment.
+func unreachable(args []string) error {
+	seconds, err := number(args)
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(time.Duration(seconds) * time.Second)
+	for reached() {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s still answers", apiServer())
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	for range 5 {
+		if reached() {
+			return fmt.Errorf("%s answers again", apiServer())
+		}
+	}
+	fmt.Println("unreachable")
+	return nil
+}
+
+func reached() bool {
+	connection, err := net.DialTimeout("tcp", apiServer(), 2*time.Second)
+	if err != nil {
+		return false
+	}
+	connection.Close()
+	return true
 }
 
 func identity([]string) error {

@@ -62,6 +62,7 @@ TOOLS = (
             "kube-apiserver",
             "kube-controller-manager",
             "kube-proxy",
+            "kube-router",
             "kube-scheduler",
             "kubeadm",
             "kubectl",

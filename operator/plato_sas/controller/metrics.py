@@ -1,6 +1,19 @@
-"""Metrics for Prometheus; no label has a value per star. `docs/reference/metrics.md` is generated from them."""
+"""Metrics for Prometheus; no label has a value per star. `docs/reference/metrics.md` is generated from them.
+
+Prometheus sees a counter's first increase only if the counter was there with 0 before. So every label value that is
+known exists from the start, and a module's as soon as the module is known.
+"""
+
+from itertools import product
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from plato_sas.api import StepState
+from plato_sas.jobs.failure import FailureClass
+
+_KINDS = ("StarProcessing", "StarCatalogue")
+_OUTCOMES = [state.value for state in StepState if state.final]
+_RETRIED = [kind.value for kind in FailureClass if kind is not FailureClass.SCIENCE]
 
 API_REQUESTS = Counter(
     "plato_sas_api_requests_total",
@@ -23,16 +36,14 @@ RECONCILES = Histogram(
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
 )
 RECONCILE_ERRORS = Counter(
-    "plato_sas_reconcile_errors_total",
-    "Reconciliations in which the operator itself failed, by kind (StarProcessing, StarCatalogue).",
-    ["kind"],
+    "plato_sas_reconcile_errors_total", "Reconciliations in which the operator itself failed, by kind.", ["kind"]
 )
-ACTIVE_STARS = Gauge("plato_sas_active_stars", "Stars that may have Jobs now.")
-WAITING_STARS = Gauge("plato_sas_waiting_stars", "Stars waiting for a slot.")
 STUCK_STARS = Gauge(
     "plato_sas_stuck_stars",
     "Stars without Job, reason and change for longer than controller.stuckSeconds. More than 0 is a fault.",
 )
+ACTIVE_STARS = Gauge("plato_sas_active_stars", "Stars that may have Jobs now.")
+WAITING_STARS = Gauge("plato_sas_waiting_stars", "Stars waiting for a slot.")
 KNOWN_STARS = Gauge("plato_sas_starprocessings", "StarProcessing resources that the operator holds in memory.")
 JOBS = Gauge("plato_sas_jobs", "Jobs that the operator holds in memory, by state (active, finished).", ["state"])
 STEPS = Counter(
@@ -66,3 +77,24 @@ LOG_ERRORS = Counter(
 )
 ARCHIVED = Counter("plato_sas_archive_records_total", "Records of finished stars written to the products volume.")
 ARCHIVE_ERRORS = Counter("plato_sas_archive_errors_total", "Failed tries to write records of finished stars.")
+
+
+def announce_module(module: str) -> None:
+    """Show a module's counters with 0, before any of its steps is final."""
+    STEP_DURATION.labels(module)
+    for outcome in _OUTCOMES:
+        STEPS.labels(module, outcome)
+    for failure_class in _RETRIED:
+        STEP_RETRIES.labels(module, failure_class)
+
+
+for _method in ("DELETE", "GET", "PATCH", "POST"):
+    API_REQUESTS.labels(_method, "error")
+for _kind, _outcome in product(_KINDS, ("ok", "api_error", "error")):
+    RECONCILES.labels(_kind, _outcome)
+for _kind in _KINDS:
+    RECONCILE_ERRORS.labels(_kind)
+for _outcome in ("complete", "incomplete"):
+    LOGS.labels(_outcome)
+for _place in ("fetch", "write"):
+    LOG_ERRORS.labels(_place)

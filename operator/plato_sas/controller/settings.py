@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from plato_sas.api import Document
 from plato_sas.jobs.stage import Site
@@ -70,6 +71,8 @@ class Settings:
             node_selector=tuple(_pair(read.name("NODE_SELECTOR"), one) for one in selector.split(",") if one),
             tolerations=read.tolerations("TOLERATIONS"),
             priority_class=read.text("PRIORITY_CLASS", "") or None,
+            pod_annotations=read.texts("POD_ANNOTATIONS"),
+            pod_labels=read.texts("POD_LABELS"),
         )
         return cls(
             namespace=read.text("NAMESPACE"),
@@ -126,13 +129,22 @@ class _Reader:
         return value
 
     def tolerations(self, key: str) -> tuple[Document, ...]:
-        try:
-            found = json.loads(self.text(key, "[]"))
-        except ValueError:
-            found = None
+        found = self._json(key, "[]")
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise SettingInvalid(f"{self.name(key)} is not a JSON list of tolerations")
         return tuple(found)
+
+    def texts(self, key: str) -> tuple[tuple[str, str], ...]:
+        found = self._json(key, "{}")
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise SettingInvalid(f"{self.name(key)} is not a JSON object of strings")
+        return tuple(found.items())
+
+    def _json(self, key: str, default: str) -> Any:
+        try:
+            return json.loads(self.text(key, default))
+        except ValueError:
+            return None
 
     def boolean(self, key: str, default: bool) -> bool:
         written = self.text(key, str(default).lower())

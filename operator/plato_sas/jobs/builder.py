@@ -8,7 +8,7 @@ salvage consists of publish alone, a check of stage-in's first half.
 
 from plato_sas.api import Document
 from plato_sas.jobs import names
-from plato_sas.jobs.one_pod import LOCKED_DOWN, OUTPUT_MOUNT, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
+from plato_sas.jobs.one_pod import LOCKED_DOWN, OUTPUT_MOUNT, SCRATCH_MOUNT, one_pod_job, products_volume, variable
 from plato_sas.jobs.stage import CheckRun, Run, SalvageRun, Site, StageRun, StepRun
 from plato_sas.stager.description import (
     PUBLISH_VARIABLE,
@@ -40,7 +40,7 @@ def build_job(run: Run, site: Site) -> Document:
             annotations[names.CHECK_ANNOTATION] = "true"
         case SalvageRun():
             body = _salvage(run, site)
-    return one_pod_job(run.job, run.owner, _labels(run), annotations, pod(site, body))
+    return one_pod_job(run.job, run.owner, _labels(run), annotations, site, body)
 
 
 def _labels(run: Run) -> dict[str, str]:

@@ -9,7 +9,7 @@ from plato_sas.collector.report import CatalogueReport, parse_report
 from plato_sas.jobs import names
 from plato_sas.jobs.attempt import Attempt, AttemptState, attempt
 from plato_sas.jobs.failure import Failure, FailureClass
-from plato_sas.jobs.one_pod import LOCKED_DOWN, SCRATCH_MOUNT, one_pod_job, pod, products_volume, variable
+from plato_sas.jobs.one_pod import LOCKED_DOWN, SCRATCH_MOUNT, one_pod_job, products_volume, variable
 from plato_sas.jobs.pods import messages, newest
 from plato_sas.jobs.stage import Owner, Site
 from plato_sas.stager.roots import PRODUCTS_MOUNT
@@ -73,7 +73,7 @@ def build_catalogue_job(run: CatalogueRun, site: Site) -> Document:
         names.CAMPAIGN_LABEL: run.order.campaign,
     }
     annotations = {names.STEPS_ANNOTATION: names.steps_annotation({STEP: run.number})}
-    return one_pod_job(run.job, run.owner, labels, annotations, pod(site, _body(run, site)))
+    return one_pod_job(run.job, run.owner, labels, annotations, site, _body(run, site))
 
 
 def _body(run: CatalogueRun, site: Site) -> Document:

@@ -18,9 +18,14 @@ _GRACE_SECONDS = 10
 
 
 def one_pod_job(
-    name: str, owner: Owner, labels: Mapping[str, str], annotations: Mapping[str, str], spec: Document
+    name: str,
+    owner: Owner,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    site: Site,
+    body: Mapping[str, Any],
 ) -> Document:
-    """A Job of one pod with this spec."""
+    """A Job of one pod: `body` has the pod's containers, volumes and deadline."""
     carried = {names.MANAGED_BY_LABEL: names.MANAGER, **labels}
     if names.QUEUE_LABEL in owner.labels:
         carried[names.QUEUE_LABEL] = owner.labels[names.QUEUE_LABEL]
@@ -40,13 +45,20 @@ def one_pod_job(
             "backoffLimit": 0,
             "completions": 1,
             "parallelism": 1,
-            "template": {"metadata": {"labels": carried}, "spec": spec},
+            "template": {"metadata": _pod_metadata(carried, site), "spec": _pod(site, body)},
         },
     }
 
 
-def pod(site: Site, body: Mapping[str, Any]) -> Document:
-    """A pod's spec: `body` has its containers, volumes and deadline."""
+def _pod_metadata(labels: Mapping[str, str], site: Site) -> Document:
+    # The operator finds its pods by its own labels, and the NetworkPolicy selects them: the site cannot replace one.
+    metadata: Document = {"labels": {**dict(site.pod_labels), **labels}}
+    if site.pod_annotations:
+        metadata["annotations"] = dict(site.pod_annotations)
+    return metadata
+
+
+def _pod(site: Site, body: Mapping[str, Any]) -> Document:
     spec: Document = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,

@@ -104,3 +104,5 @@ class Site:
     node_selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[Document, ...] = ()
     priority_class: str | None = None
+    pod_annotations: tuple[tuple[str, str], ...] = ()
+    pod_labels: tuple[tuple[str, str], ...] = ()

@@ -33,6 +33,13 @@ def test_an_older_version_and_the_known_one_are_no_news() -> None:
     assert view.put(PROCESSING, star("a", 100)) == {"a"}, "versions are numbers: 100 is after 10"
 
 
+def test_a_module_has_its_counters_as_soon_as_it_is_known() -> None:
+    failed = ("plato_sas_steps_total", {"module": "never-run", "outcome": "Failed"})
+    assert REGISTRY.get_sample_value(*failed) is None
+    View().put(MODULE, {"metadata": {"name": "never-run", "uid": "n", "resourceVersion": "1"}})
+    assert REGISTRY.get_sample_value(*failed) == 0
+
+
 def test_jobs_and_pods_touch_their_star_even_one_with_a_long_name() -> None:
     view, name = View(), "s" * 100
     view.put(PROCESSING, star(name))

@@ -58,6 +58,12 @@ def test_a_table_without_them_is_left_alone(runner: ScriptedRunner) -> None:
     assert runner.having("--noflush") == []
 
 
+def test_only_the_address_sets_of_network_policies_go(runner: ScriptedRunner) -> None:
+    runner.answers[("ipset", "list")] = "mine\nKUBE-SRC-TPTZVINWKOFNGCET\nKUBE-LOOP-BACK\nKUBE-DST-TTSOQYHPFOVHBU7T\n"
+    leftovers.remove_address_sets(runner)
+    assert [call[-1] for call in runner.having("destroy")] == ["KUBE-SRC-TPTZVINWKOFNGCET", "KUBE-DST-TTSOQYHPFOVHBU7T"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace of its own needs root")
 def test_the_packet_filter_itself_accepts_the_removal() -> None:
     space = ["unshare", "--net"]

@@ -192,6 +192,23 @@ def local(platform: Provider) -> LocalCluster:
     return platform
 
 
+def test_a_network_policy_is_enforced(local: LocalCluster, namespace: str) -> None:
+    label = {"network": "none"}
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "none"},
+        "spec": {"podSelector": {"matchLabels": label}, "policyTypes": ["Ingress", "Egress"]},
+    }
+    create(local, namespace, policy)
+    denied, free = pod("denied", "unreachable", "60"), pod("free", "unreachable", "5")
+    denied["metadata"]["labels"] = label
+    for one, code in ((denied, 0), (free, 1)):
+        name = create(local, namespace, one)
+        assert wait_for(local, namespace, name, "terminated")["exitCode"] == code, logs(local, namespace, name)
+    assert "still answers" in logs(local, namespace, "free")
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("name", ["kubelet", "kube-apiserver", "containerd"])
 def test_a_killed_component_comes_back_and_its_pods_run_on(local: LocalCluster, namespace: str, name: str) -> None:

@@ -26,7 +26,7 @@ def test_every_private_file_is_its_owners_alone(folder: Path) -> None:
 def test_the_certificates_are_the_authoritys(folder: Path) -> None:
     authority = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
     certificates = [path for path in folder.glob("*.crt") if path.name != "ca.crt"]
-    assert len(certificates) == 10
+    assert len(certificates) == 11
     for path in certificates:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         certificate.verify_directly_issued_by(authority)

@@ -41,7 +41,7 @@ def test_nothing_listens_beyond_loopback_and_the_nodes_address() -> None:
     made = components(Settings(address))
     assert {host for component in made for host, _ in component.listens} == {"127.0.0.1", address}
     ports = [port for component in made for _, port in component.listens]
-    assert len(ports) == len(set(ports)) == 10
+    assert len(ports) == len(set(ports)) == 11
 
 
 def test_every_component_comes_after_what_it_needs() -> None:

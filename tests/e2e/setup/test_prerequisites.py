@@ -11,12 +11,14 @@ from e2e.setup.prerequisites import Prerequisite, PrerequisiteError
 THERE = Prerequisite("there", "x", lambda: True)
 LACKING = Prerequisite("lacking", "y", lambda: False)
 LOCAL_ONLY = Prerequisite("local-only", "z", lambda: False, "local")
+OF_TESTS = Prerequisite("of-tests", "t", lambda: False, tests=True)
 
 
 def test_only_what_is_missing_for_the_provider_is_named() -> None:
-    known = (THERE, LACKING, LOCAL_ONLY)
+    known = (THERE, LACKING, LOCAL_ONLY, OF_TESTS)
     assert prerequisites.missing("kind", known) == [LACKING]
     assert prerequisites.missing("local", known) == [LACKING, LOCAL_ONLY]
+    assert prerequisites.missing("kind", known, tests=True) == [LACKING, OF_TESTS]
 
 
 def test_a_bare_python_without_any_package_can_run_it() -> None:
@@ -72,7 +74,7 @@ class Apt:
         monkeypatch.setattr("os.geteuid", lambda: 0)
         monkeypatch.setattr("shutil.which", lambda name, path=None: f"/usr/bin/{name}")
         wanted = Prerequisite("wanted", "w", lambda: self.installed)
-        monkeypatch.setattr(prerequisites, "missing", lambda _: [] if wanted.present() else [wanted])
+        monkeypatch.setattr(prerequisites, "missing", lambda _, tests: [] if wanted.present() else [wanted])
 
 
 def test_missing_packages_are_installed_without_starting_services(

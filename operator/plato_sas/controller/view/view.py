@@ -168,6 +168,8 @@ class View:
             self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
             metrics.KNOWN_STARS.set(len(self._stars))
             return
+        if kind is MODULE:
+            metrics.announce_module(name)
         finished = _finished(kind, item)
         known = self._objects[kind].get(name)
         self._objects[kind][name] = PackedFinished.of(item) if finished else item
