@@ -294,7 +294,7 @@ def test_two_releases_have_policies_of_their_own() -> None:
         {item["metadata"]["name"] for item in policies(f"fullnameOverride={name}") if "Admission" in item["kind"]}
         for name in ("one", "two")
     ]
-    assert len(names[0] | names[1]) == 4
+    assert len(names[0] | names[1]) == 6
 
 
 def test_the_policies_can_be_left_out() -> None:
@@ -378,7 +378,20 @@ def test_api_server_refuses_every_other_job(installed: None) -> None:
 
 @pytest.mark.integration
 def test_api_server_holds_no_other_account_to_it(installed: None) -> None:
-    assert create(changed(REFUSED["a Secret as a volume"][0]), account=None) == Answer(201, "")
+    job = changed(REFUSED["a Secret as a volume"][0])
+    del job["metadata"]["labels"], job["metadata"]["ownerReferences"]
+    assert create(job, account=None) == Answer(201, "")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("mark", ["labels", "ownerReferences"])
+def test_api_server_takes_jobs_that_look_like_the_operators_from_it_alone(installed: None, mark: str) -> None:
+    forged = next(iter(JOBS.values()))()
+    for other in {"labels", "ownerReferences"} - {mark}:
+        del forged["metadata"][other]
+    answer = create(forged, account=None)
+    assert answer.status == 403
+    assert "only the operator makes Jobs of stars and catalogues" in answer.message
 
 
 @pytest.mark.integration

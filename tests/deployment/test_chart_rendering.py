@@ -99,7 +99,7 @@ def test_default_objects(defaults: list[Document]) -> None:
         ("RoleBinding", "plato-sas-operator"),
         ("Service", "plato-sas-operator-metrics"),
         ("ServiceAccount", "plato-sas-operator"),
-        *((kind, f"plato-sas-{held}.plato") for kind in POLICIES for held in ("jobs", "pods")),
+        *((kind, f"plato-sas-{held}.plato") for kind in POLICIES for held in ("jobs", "makers", "pods")),
     }
     of_the_cluster = [item["kind"] for item in defaults if item["metadata"].get("namespace") != manifests.NAMESPACE]
     assert set(of_the_cluster) == POLICIES

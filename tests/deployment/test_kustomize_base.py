@@ -74,6 +74,6 @@ def test_base_moves_to_another_namespace(tmp_path: Path) -> None:
     assert {item["metadata"]["namespace"] for item in namespaced} == {"elsewhere"}
     bindings = [item for item in documents if item["kind"] == "ValidatingAdmissionPolicyBinding"]
     labels = [one["spec"]["matchResources"]["namespaceSelector"]["matchLabels"] for one in bindings]
-    assert labels == [{"kubernetes.io/metadata.name": "elsewhere"}] * 2
+    assert labels == [{"kubernetes.io/metadata.name": "elsewhere"}] * 3
     (binding,) = [item for item in documents if item["kind"] == "RoleBinding"]
     assert {subject["namespace"] for subject in binding["subjects"]} == {"elsewhere"}

@@ -31,7 +31,7 @@ def kubeconform(location: str, text: str, *options: str) -> subprocess.Completed
 def test_default_chart_and_crds_conform(location: str) -> None:
     done = kubeconform(location, manifests.template("--include-crds"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Valid: 16, Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
+    assert "Valid: 18, Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
 
 
 @pytest.mark.integration
@@ -73,7 +73,7 @@ def test_kustomize_overlay_conforms(location: str) -> None:
     text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     done = kubeconform(location, text)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Valid: 17, Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
+    assert "Valid: 19, Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
 
 
 @pytest.mark.integration
