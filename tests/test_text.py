@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plato_sas.text import printable, reason
+from plato_sas.text import printable, reason_word
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_any_text_becomes_safe_once(text: str) -> None:
     ],
 )
 def test_a_reason_is_one_word(given_text: str, word: str) -> None:
-    assert reason(given_text) == word
+    assert reason_word(given_text) == word
 
 
 @given(st.text(st.characters()))
 def test_any_reason_fits_a_condition(text: str) -> None:
-    assert re.fullmatch(r"[A-Z][A-Za-z0-9]{0,63}", reason(text))
+    assert re.fullmatch(r"[A-Z][A-Za-z0-9]{0,63}", reason_word(text))

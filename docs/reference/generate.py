@@ -20,7 +20,7 @@ from plato_sas.collector import __main__ as collector
 from plato_sas.controller import metrics
 from plato_sas.jobs import names
 from plato_sas.jobs.failure import Failure, FailureClass, classify
-from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS
+from plato_sas.plan.overdue import OVERDUE_SECONDS
 from plato_sas.plan.retries import INFRASTRUCTURE_RETRIES
 from plato_sas.plan.star.timeouts import START_SECONDS
 from plato_sas_airflow.settings import SECTION, Settings
@@ -208,10 +208,12 @@ def reason_page() -> Iterator[str]:
     yield (
         f"A container that cannot begin for `controller.startSeconds` ({START_SECONDS} by default) ends its pod: a "
         "failure of the class Infrastructure with that reason. `Unschedulable` and `PodNotCreated` (no pod after "
-        f"{POD_EXPECTED_SECONDS:.0f} s) have no limit but the star's deadline."
+        f"{OVERDUE_SECONDS:.0f} s) have no limit but the star's deadline."
     )
     yield "Ended and not published yet. A Job of their own publishes them ([stages](../specification.md#55-stages))."
     yield table(("reason", "meaning"), ((code(one.name), text(one.meaning)) for one in reasons.UNPUBLISHED))
+    yield "## Events of a star"
+    yield table(("reason", "meaning"), ((code(one.name), text(one.meaning)) for one in reasons.EVENTS))
 
 
 # Exit codes

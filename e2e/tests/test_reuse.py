@@ -42,6 +42,10 @@ def made(site: Site, star: str) -> dict[str, str]:
     return {step: site.manifest(star, step)["attemptId"] for step in STEPS}
 
 
+def _failed_jobs(site: Site, star: str) -> list[str]:
+    return [one["metadata"]["name"] for one in site.jobs(star) if one.get("status", {}).get("failed")]
+
+
 def test_a_changed_parameter_reruns_exactly_what_is_downstream_of_it(site: Site, line: str) -> None:
     site.start("tuned", pipeline=line)
     assert set(states(site.finished("tuned")).values()) == {"Succeeded"}
@@ -50,6 +54,11 @@ def test_a_changed_parameter_reruns_exactly_what_is_downstream_of_it(site: Site,
     assert rerun(site, "tuned", 1) == dict.fromkeys(STEPS, "Reused")
     assert made(site, "tuned") == before, "nothing was made again"
     assert digests_of(site, "tuned") == digests
+    assert _failed_jobs(site, "tuned") == [], "what succeeded does not look failed"
+    named = {name: step["job"] for name, step in steps(site.star("tuned")["status"]).items()}
+    assert named == before, "the status names where each product was made"
+    for job in before.values():
+        assert (site.products / "e2e" / "tuned" / ".logs" / f"{job}.log").is_file()
 
     seen = rerun(site, "tuned", 2, parameters={"two": {"message": "another way"}})
     assert seen == {"one": "Reused", "two": "Succeeded", "three": "Succeeded", "aside": "Reused"}
@@ -108,6 +117,7 @@ def test_another_campaign_reuses_what_nothing_has_changed_for(site: Site, line: 
     site.apply("StarProcessing", "carried-next", spec)
     status = site.finished("carried-next")
     assert states(status) == {"one": "Reused", "two": "Reused", "three": "Reused", "aside": "Succeeded"}
+    until(lambda: not _failed_jobs(site, "carried"), "no failed Job left of what was not run", 30)
     manifest = site.manifest("carried", "three", campaign="e2e-next")
     assert manifest["campaign"] == "e2e-next"
     assert manifest["reusedFrom"]["campaign"] == "e2e"

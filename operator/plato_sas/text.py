@@ -28,7 +28,7 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def reason(text: str, default: str = "Unknown") -> str:
+def reason_word(text: str, default: str = "Unknown") -> str:
     """A reason as the API conventions want it, one CamelCase word: `OutOfephemeral-storage` has a hyphen."""
     words = _WORD.findall(text)
     word = "".join(one[0].upper() + one[1:] for one in words).lstrip("0123456789")[:_MAX_REASON]

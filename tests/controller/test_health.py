@@ -18,4 +18,11 @@ async def test_alive_at_once_and_ready_when_nothing_is_waited_for() -> None:
         assert await ask("/readyz") == (503, "waiting for the Lease plato-sas-operator")
         health.waits_for(None)
         assert await ask("/readyz") == (200, "{}")
+        renewed = False
+        health.needs(lambda: renewed)
+        told = "waiting for the Lease to be renewed: nothing is written until it is"
+        assert await ask("/readyz") == (503, told)
+        assert await ask("/healthz") == (200, "{}")
+        renewed = True
+        assert await ask("/readyz") == (200, "{}")
         assert (await ask("/metrics"))[0] == 404

@@ -18,8 +18,8 @@ _WORD = re.compile(r"[A-Z][A-Za-z]+")
 _OTHER = {
     "Accept", "Active", "Authorization", "Background", "BearerToken", "Complete", "ControllerRevision", "Default",
     "DisruptionTarget", "Event", "Excerpt", "Failed", "FallbackToLogsOnError", "False", "IfNotPresent", "Job",
-    "Lease", "Mi", "Never", "Normal", "OnRootMismatch", "Pod", "PodScheduled", "RuntimeDefault", "ScienceModule",
-    "StarCatalogue", "StarPipeline", "StarProcessing", "StartError", "True", "Warning",
+    "Lease", "Mi", "Never", "Normal", "OnRootMismatch", "Pod", "PodScheduled", "Ready", "Reconciling", "RuntimeDefault",
+    "ScienceModule", "Stalled", "StarCatalogue", "StarPipeline", "StarProcessing", "StartError", "True", "Warning",
 }  # fmt: skip
 # Kubernetes' own, which reach the status as they are.
 _OF_KUBERNETES = {"Unschedulable"}

@@ -88,7 +88,7 @@ def _exit_codes() -> list[list[str]]:
 
 
 def test_no_reason_is_listed_twice_in_a_table() -> None:
-    groups = ("ACCEPTED", "COMPLETE", "CATALOGUE", "SKIPPED", "CANCELLED", "FAILED", "HELD_UP", "UNPUBLISHED")
+    groups = ("ACCEPTED", "COMPLETE", "CATALOGUE", "SKIPPED", "CANCELLED", "FAILED", "HELD_UP", "UNPUBLISHED", "EVENTS")
     for group in groups:
         listed = [one.name for one in getattr(reasons, group)]
         assert len(listed) == len(set(listed)), group

@@ -1,5 +1,7 @@
 """Why an attempt failed: class, reason, the step at fault, the module's exit code."""
 
+from typing import Any
+
 import pytest
 
 from plato_sas.jobs.attempt import AttemptState, attempt
@@ -8,7 +10,7 @@ from plato_sas.stager.messages import Problem
 from tests.support.pods import JOB, LATER, STAGED, Document, ended, held_up, job, pod
 
 
-def failure(*statuses: Document, **status: object) -> Failure:
+def failure(*statuses: Document, **status: Any) -> Failure:
     seen = attempt(job("Failed"), [pod(*statuses, **status)])
     assert seen.state is AttemptState.FAILED
     assert seen.failure is not None
@@ -95,11 +97,28 @@ def test_a_stager_that_does_not_end_is_infrastructure(container: str) -> None:
     assert container in one.message
 
 
-@pytest.mark.parametrize("code", [137, 143])
-def test_a_module_that_was_killed_from_outside_is_not_at_fault(code: int) -> None:
+@pytest.mark.parametrize(("code", "signal"), [(137, "SIGKILL"), (143, "SIGTERM")])
+def test_a_module_that_was_killed_from_outside_is_not_at_fault(code: int, signal: str) -> None:
     one = failure(ended("stage-in"), ended("step-a", code))
     assert kind_reason_step_code(one) == ("Infrastructure", "ContainerStopped", "a", code)
-    assert f"signal {code - 128}" in one.message
+    assert f"by {signal} (exit code {code})" in one.message
+
+
+def test_a_module_that_says_nothing_is_told_by_its_signal() -> None:
+    assert failure(ended("stage-in"), ended("step-a", 139)).message == "ended by SIGSEGV, and said nothing"
+    assert failure(ended("stage-in"), ended("step-a", 3)).message == "ended with exit code 3, and said nothing"
+
+
+def test_a_module_out_of_memory_is_told_its_limit() -> None:
+    killed = ended("step-a", 137)
+    killed["state"]["terminated"]["reason"] = "OOMKilled"
+    limits = [{"name": "step-a", "resources": {"limits": {"memory": "512Mi"}}}]
+    assert failure(ended("stage-in"), killed, spec={"initContainers": limits}).message.endswith("limit of 512Mi")
+
+
+def test_what_a_module_prints_cannot_reach_a_terminal() -> None:
+    one = failure(ended("stage-in"), ended("step-a", 3, " 1%|\r99%|\n\x1b[31mERROR\x1b[0m caf\udce9.h5"))
+    assert one.message == "99%|\n\\x1b[31mERROR\\x1b[0m caf\\udce9.h5"
 
 
 @pytest.mark.parametrize("reason", ["EvictionByEvictionAPI", "DeletionByTaintManager", "PreemptionByScheduler"])

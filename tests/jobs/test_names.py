@@ -89,3 +89,15 @@ def test_a_salvage_is_named_for_what_it_salvages_and_keeps_its_number() -> None:
     assert [names.salvage_number(name) for name in made] == [1, 2] * 4
     assert all(re.fullmatch(r"kic-8006161-salvage-[0-9a-f]+-[12]", name) for name in made)
     assert names.salvage_number("somebodys-job") == 0
+
+
+def test_the_operator_knows_the_names_that_it_gives() -> None:
+    star, uid = "kic-1" * 20, "0f-uid"
+    numbers = {"msap1": 2, "msap2": 1}
+    made = names.job_name(star, uid, "msap1", 2)
+    assert names.made_for(made, star, uid, numbers)
+    assert names.made_for(names.salvage_name(star, uid, made, "msap1", 3), star, uid, numbers)
+    assert not names.made_for(names.job_name(star, "another", "msap1", 2), star, uid, numbers)
+    assert not names.made_for(names.job_name(star, uid, "msap1", 1), star, uid, numbers)
+    assert not names.made_for("forged", star, uid, numbers)
+    assert not names.made_for(made, star, uid, {})

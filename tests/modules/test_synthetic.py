@@ -39,7 +39,9 @@ class Folder:
 
     @contextmanager
     def running(self, **parameters: bool | int | float | str) -> Iterator["subprocess.Popen[str]"]:
-        process = subprocess.Popen(self.command(parameters), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            self.command(parameters), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         try:
             yield process
         finally:

@@ -67,10 +67,14 @@ def test_an_unknown_command_is_told_the_known_ones(pod: Pod) -> None:
 
 
 def run_main(
-    pod: Pod, monkeypatch: pytest.MonkeyPatch, stage: Stage | None = None, asked: PublishOrder | None = None
+    pod: Pod,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: Stage | None = None,
+    asked: PublishOrder | None = None,
+    action: str = "stage-in",
 ) -> int:
     monkeypatch.setenv("SAS_ROOT", str(pod.root))
-    monkeypatch.setattr(sys, "argv", ["plato_sas.stager", "stage-in" if stage is not None else "publish"])
+    monkeypatch.setattr(sys, "argv", ["plato_sas.stager", action if stage is not None else "publish"])
     if stage is not None:
         monkeypatch.setenv(STAGE_VARIABLE, stage.to_json())
     if asked is not None:
@@ -94,8 +98,19 @@ def test_a_stage_of_which_a_step_is_reused_does_not_begin(pod: Pod, monkeypatch:
     made = pod.run()
     assert run_main(pod, monkeypatch, pod.stage(step(), step("msap2"), attempt="try-2")) == 1
     staged = parse_staged_in(pod.roots.termination_log.read_text())
-    assert staged == StagedIn({"DP1": digest(LIGHT_CURVE)}, {"msap1": made})
+    assert staged == StagedIn({"DP1": digest(LIGHT_CURVE)}, {"msap1": made._replace(job="try-1")})
     assert pod.unfinished() == []
+
+
+def test_a_check_ends_well_whatever_it_finds_and_prepares_nothing(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_main(pod, monkeypatch, pod.stage(attempt="first"), action="check") == 0
+    assert parse_staged_in(pod.roots.termination_log.read_text()) == StagedIn({"DP1": digest(LIGHT_CURVE)})
+    assert not any(pod.roots.products.iterdir())
+    made = pod.run()
+    assert run_main(pod, monkeypatch, pod.stage(attempt="again"), action="check") == 0
+    staged = parse_staged_in(pod.roots.termination_log.read_text())
+    assert staged is not None
+    assert staged.reused == {"msap1": made._replace(job="try-1")}
 
 
 def test_a_withheld_step_is_reported_beside_the_published_ones_with_exit_code_1(

@@ -44,16 +44,21 @@ class FakeCluster:
 
     # KubeClient's methods
 
-    async def pages(self, kind: Kind, selector: str | None = None) -> AsyncIterator["list[Document]"]:
-        for item in await self.list(kind, selector):
+    async def pages(
+        self, kind: Kind, selector: str | None = None, fields: str | None = None
+    ) -> AsyncIterator["list[Document]"]:
+        for item in await self.list(kind, selector, fields):
             yield [item]
 
-    async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
+    async def list(self, kind: Kind, selector: str | None = None, fields: str | None = None) -> list[Document]:
         self._request("list", kind, selector or "")
         found = [one for (plural, _), one in self.objects.items() if plural == kind.plural]
         if selector:
             key, _, value = selector.partition("=")
             found = [one for one in found if one["metadata"].get("labels", {}).get(key) == value]
+        for pair in filter(None, (fields or "").split(",")):
+            path, _, value = pair.partition("=")
+            found = [one for one in found if _at(one, path) == value]
         return copy.deepcopy(found)
 
     async def get(self, kind: Kind, name: str) -> Document:
@@ -238,3 +243,11 @@ def _merged(target: Document, patch: Mapping[str, Any]) -> Document:
         else:
             result[key] = value
     return result
+
+
+def _at(item: Document, path: str) -> Any:
+    """The value at a path such as `involvedObject.name`."""
+    value: Any = item
+    for key in path.split("."):
+        value = value.get(key, {})
+    return value

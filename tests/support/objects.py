@@ -14,10 +14,16 @@ def star(
     } | status
 
 
-def job(name: str, of: str, version: int = 1, uid: str = "") -> Document:
+def job(name: str, of: str, version: int = 1, uid: str = "", owner: str = "") -> Document:
     labels = {PROCESSING_LABEL: label_value(of)}
     return {
-        "metadata": {"name": name, "uid": uid or name, "resourceVersion": str(version), "labels": labels},
+        "metadata": {
+            "name": name,
+            "uid": uid or name,
+            "resourceVersion": str(version),
+            "labels": labels,
+            "ownerReferences": [{"uid": owner or of, "controller": True}],
+        },
         "spec": {"template": {"spec": {}}},
     }
 

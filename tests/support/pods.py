@@ -53,12 +53,17 @@ def held_up(name: str, reason: str, message: str = "") -> Document:
 
 
 def pod(
-    *statuses: Document, phase: str = "Failed", created: str = NOW, metadata: Document | None = None, **status: Any
+    *statuses: Document,
+    phase: str = "Failed",
+    created: str = NOW,
+    metadata: Document | None = None,
+    spec: Document | None = None,
+    **status: Any,
 ) -> Document:
     main = [one for one in statuses if one["name"] == "publish"]
     return {
         "metadata": {"name": "pod", "creationTimestamp": created, **(metadata or {})},
-        "spec": {"activeDeadlineSeconds": 1800},
+        "spec": {"activeDeadlineSeconds": 1800, **(spec or {})},
         "status": {
             "phase": phase,
             "startTime": NOW,

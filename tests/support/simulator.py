@@ -13,7 +13,7 @@ from plato_sas.api import Document, StarProcessingStatus, StarState, StepStatus
 from plato_sas.jobs import names
 from plato_sas.jobs.attempt import Attempt, attempt
 from plato_sas.jobs.builder import build_job
-from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun
+from plato_sas.jobs.stage import CheckRun, Run, SalvageRun, Site, StageRun
 from plato_sas.plan.graph.graph import Graph
 from plato_sas.plan.star.decide import (
     MAX_STEPS_PER_STAGE,
@@ -102,7 +102,13 @@ class SimulatedJob:
     @property
     def label(self) -> str:
         what = "+".join(f"{step}/{number}" for step, number in self.run.numbers.items())
-        return f"salvage {what}" if isinstance(self.run, SalvageRun) else what
+        match self.run:
+            case SalvageRun():
+                return f"salvage {what}"
+            case CheckRun():
+                return f"check {what}"
+            case _:
+                return what
 
     @property
     def ended(self) -> bool:
@@ -153,7 +159,12 @@ class SimulatedJob:
                 self.world.begin(step, self)
             return
         container = self.running
-        if container == names.STAGE_IN:
+        if container == names.CHECK:
+            assert isinstance(self.run, CheckRun)
+            looked = self.world.volume.check(self.run.description)
+            problem = isinstance(looked, Problem)
+            self._end(1 if problem else 0, looked.to_json(room(1)) if isinstance(looked, Problem) else looked.to_json())
+        elif container == names.STAGE_IN:
             assert isinstance(self.run, StageRun)
             staged = self.world.volume.stage_in(self.run.description)
             well = not isinstance(staged, Problem) and not staged.reused
@@ -308,7 +319,7 @@ class World:
         active = {step for job in self.jobs.values() if not job.ended for step in job.steps}
         assert not active & run.numbers.keys(), f"two attempts at {active & run.numbers.keys()} run side by side"
         states = {one.name: one.state for one in status.steps}
-        if isinstance(run, StageRun):
+        if not isinstance(run, SalvageRun):
             earlier: set[str] = set()
             for step in run.numbers:
                 for upstream in self.graph.step(step).upstream:

@@ -65,16 +65,19 @@ class Volume:
         for folders in self.folders.values():
             for step in stage.steps:
                 folders.pop(step.name, None)
+        staged = self.check(stage)
+        if isinstance(staged, StagedIn) and not staged.reused:
+            self.stages[stage.id] = stage
+            self.folders[stage.id] = dict.fromkeys(step.name for step in stage.steps)
+        return staged
+
+    def check(self, stage: Stage) -> StagedIn | Problem:
         known = {step.name: self._input_digests(step) for step in stage.steps}
         for step in stage.steps:
             if step.name in self.absent:
                 return Problem(step.name, "InputMissing", f"step {step.name}: input: inputs volume: it does not exist")
         inputs = {one.name: EXTERNAL for step in stage.steps for one in step.inputs if one.volume == "inputs"}
-        reused = self._reused(stage, known)
-        if not reused:
-            self.stages[stage.id] = stage
-            self.folders[stage.id] = dict.fromkeys(step.name for step in stage.steps)
-        return StagedIn(inputs, reused)
+        return StagedIn(inputs, self._reused(stage, known))
 
     def _input_digests(self, step: StepDescription) -> dict[str, str]:
         digests = {}

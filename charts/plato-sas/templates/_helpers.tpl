@@ -151,6 +151,10 @@ true
   value: {{ .Values.controller.maxStepsPerStage | int64 | quote }}
 - name: PLATO_SAS_START_SECONDS
   value: {{ .Values.controller.startSeconds | int64 | quote }}
+- name: PLATO_SAS_NORMAL_EVENTS
+  value: {{ .Values.controller.normalEvents | quote }}
+- name: PLATO_SAS_STUCK_SECONDS
+  value: {{ .Values.controller.stuckSeconds | int64 | quote }}
 - name: PLATO_SAS_PRODUCTS
   value: {{ include "plato-sas.productsPath" . }}
 - name: PLATO_SAS_KEEP_LOGS

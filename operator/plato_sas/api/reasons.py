@@ -90,6 +90,16 @@ COMPLETE = (
         "`spec.deadline` has passed, and unfinished steps are `Cancelled`.",
         "Set a longer deadline, and rerun with `failed: true`.",
     ),
+    Reason(
+        "RequestFailed",
+        "The API server has refused a request of the operator several times. The message has its words.",
+        "See the message: a webhook that does not answer, a right, a quota, or an object that is too large.",
+    ),
+    Reason(
+        "InternalError",
+        "The operator itself failed on this resource. It tries again with growing pauses; other resources go on.",
+        "Find the error id of the message in the operator's log, and report it.",
+    ),
     Reason("Suspended", "The spec asks for it.", "Set `desiredState: Run`."),
     Reason("Cancelled", "The spec asks for it."),
     Reason("Rejected", "The condition Accepted is False.", "See its reason."),
@@ -269,8 +279,8 @@ FAILED = (
     Reason("JobLost", "The Job of a running step was deleted.", "", "Infrastructure"),
     Reason(
         "JobRefused",
-        "The API server refused the Job. If the Job is invalid, that is final. If a right or a quota is missing, the "
-        "operator tries again, with growing pauses.",
+        "The API server refused the Job. If a field of the Job is invalid, that is final. Otherwise (a right, a quota, "
+        "a policy, a webhook that does not answer) the operator tries again, with growing pauses.",
         "See the message: the ScienceModule, the operator's Role, or the namespace's quota.",
     ),
     Reason(
@@ -291,7 +301,17 @@ HELD_UP = (
     Reason("CreateContainerError", "The container cannot be created. The message says why."),
     Reason("RunContainerError", "The container was created and cannot be started. The message says why."),
     Reason("Unschedulable", "No node has room."),
-    Reason("PodNotCreated", "The Job has no pod for long: a quota, a limit range or a policy forbids it."),
+    Reason(
+        "PodNotCreated",
+        "The Job has no pod for long: a quota, a limit range or a policy forbids it. The message has the words of the "
+        "Job's event.",
+    ),
+    Reason(
+        "ContainerCreating",
+        "The next container does not begin for long: a volume that cannot be mounted, or a Secret that is missing. The "
+        "message has the words of the pod's event.",
+    ),
+    Reason("JobSuspended", "A queue such as Kueue, or somebody, has suspended the Job."),
 )
 
 # Of steps whose module has ended, and whose products a Job of their own will publish.
@@ -302,4 +322,17 @@ UNPUBLISHED = (
         "Running: the step failed, and what it was made from is published first. It may turn out that an input was not "
         "as declared, which is then the failure.",
     ),
+)
+
+# Of Events about a star. Normal ones are written only with `controller.normalEvents`.
+EVENTS = (
+    Reason("Accepted", "Normal: the star is valid, and pinned to a revision."),
+    Reason("Started", "Normal: the first step has started, or a rerun was taken up."),
+    Reason("Finished", "Normal: the star has succeeded or failed."),
+    Reason("Suspended", "Normal: the spec asks for it. Always written."),
+    Reason("Cancelled", "Normal: the spec asks for it. Always written."),
+    Reason("StepFailed", "A step has failed for good. The message has its reason and last log lines."),
+    Reason("StepRetried", "A step has failed and will be tried again."),
+    Reason("StepWaits", "A step cannot go on. The message says what it waits for."),
+    Reason("Rejected", "The spec, or what it refers to, is invalid."),
 )

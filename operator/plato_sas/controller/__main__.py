@@ -43,6 +43,7 @@ async def run(settings: Settings) -> None:
     ):
         lease = Lease(lease_client, settings.lease, settings.identity)
         client.fence = lease.fence
+        health.needs(lease.holds)
         try:
             health.waits_for(f"the Lease {settings.lease}")
             if not await _first(stop.wait(), lease.acquire()):

@@ -1,16 +1,21 @@
 """The kubelet's probes: is the process alive, and is it ready?"""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 
 class Health:
-    """`/healthz` answers 200 while the event loop runs, `/readyz` once there is nothing left to wait for."""
+    """`/healthz` answers 200 while the event loop runs, `/readyz` while there is nothing to wait for."""
 
     def __init__(self) -> None:
         self._waits_for: str | None = "start"
+        self._may_write: Callable[[], bool] = lambda: True
+
+    def needs(self, may_write: Callable[[], bool]) -> None:
+        """Set what must hold for the operator to do anything, beside the end of its start."""
+        self._may_write = may_write
 
     def waits_for(self, what: str | None) -> None:
         """Set what the operator waits for; None once it works."""
@@ -34,6 +39,9 @@ class Health:
         return web.json_response({})
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        if self._waits_for is None:
+        waits_for = self._waits_for
+        if waits_for is None and not self._may_write():
+            waits_for = "the Lease to be renewed: nothing is written until it is"
+        if waits_for is None:
             return web.json_response({})
-        return web.Response(status=503, text=f"waiting for {self._waits_for}\n")
+        return web.Response(status=503, text=f"waiting for {waits_for}\n")

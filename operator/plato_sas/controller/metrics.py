@@ -36,10 +36,11 @@ RECONCILES = Histogram(
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
 )
 RECONCILE_ERRORS = Counter(
-    "plato_sas_reconcile_errors_total", "Reconciliations that ended with an unexpected error, by kind.", ["kind"]
+    "plato_sas_reconcile_errors_total", "Reconciliations in which the operator itself failed, by kind.", ["kind"]
 )
 STUCK_STARS = Gauge(
-    "plato_sas_stuck_stars", "Stars that make no progress and give no reason, for longer than the operator's limit."
+    "plato_sas_stuck_stars",
+    "Stars without Job, reason and change for longer than controller.stuckSeconds. More than 0 is a fault.",
 )
 ACTIVE_STARS = Gauge("plato_sas_active_stars", "Stars that may have Jobs now.")
 WAITING_STARS = Gauge("plato_sas_waiting_stars", "Stars waiting for a slot.")

@@ -17,6 +17,7 @@ from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.settings import Settings
 from plato_sas.controller.stars.actuator import Actuator
 from plato_sas.controller.stars.reconcile import Reconciler
+from plato_sas.controller.stars.stuck import StuckStars
 from plato_sas.controller.stars.window import AdmissionWindow
 from plato_sas.controller.view.listing import relist
 from plato_sas.controller.view.view import View, decisive
@@ -49,6 +50,7 @@ class Operator:
                 workers=settings.log_workers,
             )
         self._window = AdmissionWindow(settings.max_active_stars, self._queue.add)
+        self._stuck = StuckStars(self._view, settings.stuck_seconds)
         self._revisions = Revisions(client, self._view)
         self._catalogues = Catalogues(
             client, self._revisions, settings.site, _now, job_ttl=settings.job_ttl, resync=settings.resync
@@ -73,6 +75,7 @@ class Operator:
             self._queue.add,
             settings.max_steps_per_stage,
             settings.start_seconds,
+            settings.normal_events,
         )
 
     def observe(self, kind: Kind, event_type: str | None, item: Document) -> None:
@@ -125,6 +128,7 @@ class Operator:
             if self._logs is not None:
                 group.create_task(self._logs.run())
             group.create_task(self._catalogues.run())
+            group.create_task(self._stuck.run())
             group.create_task(self._resync())
             group.create_task(_watch_loop_lag())
 

@@ -31,7 +31,11 @@ class Settings:
     star_ttl: int = 604800  # how long a finished star stays, unless its spec says
     status_interval: int = 2  # shortest interval between writes of a star's progress inside a stage
     max_steps_per_stage: int = 16
-    start_seconds: int = 600  # how long a container may be unable to start because of its image or configuration
+    start_seconds: int = (
+        600  # how long a container may take to start: its image, volumes or configuration may be missing
+    )
+    normal_events: bool = True  # an Event for each ordinary change of a star, not only for what goes wrong
+    stuck_seconds: int = 900  # how long a star may stand still without a reason before it counts as stuck
     products: Path = Path("/sas/products")  # where this process sees the products volume
     keep_logs: bool = True
     log_max_bytes: int = 1 << 20  # kept of one container's log
@@ -80,6 +84,8 @@ class Settings:
             status_interval=read.integer("STATUS_INTERVAL_SECONDS", cls.status_interval, minimum=0),
             max_steps_per_stage=read.integer("MAX_STEPS_PER_STAGE", cls.max_steps_per_stage, minimum=1, maximum=16),
             start_seconds=read.integer("START_SECONDS", cls.start_seconds, minimum=10),
+            normal_events=read.boolean("NORMAL_EVENTS", cls.normal_events),
+            stuck_seconds=read.integer("STUCK_SECONDS", cls.stuck_seconds, minimum=10),
             products=read.folder("PRODUCTS", cls.products),
             keep_logs=read.boolean("KEEP_LOGS", cls.keep_logs),
             log_max_bytes=read.integer("LOG_MAX_BYTES", cls.log_max_bytes, minimum=4096, maximum=1 << 24),

@@ -18,6 +18,7 @@ from plato_sas.jobs.pods import (
     succeeded,
 )
 from plato_sas.stager.messages import Published, PublishedStep, StagedIn, Withheld, parse_published, parse_staged_in
+from plato_sas.text import printable, reason_word
 
 T = TypeVar("T")
 
@@ -42,13 +43,14 @@ class StepTimes:
 class Attempt:
     """One Job of a star. `numbers`: its steps in order, with their attempt numbers.
 
-    A salvage runs no module: its steps completed in an earlier Job.
+    A salvage runs no module: its steps completed in an earlier Job. Nor does a check, which reports reused steps.
     """
 
     job: str
     numbers: Mapping[str, int]
     state: AttemptState
     salvage: int = 0  # the salvage's number, from 1; 0 for a Job that runs modules
+    check: bool = False
     begun: Mapping[str, StepTimes] = field(default_factory=dict)
     completed: frozenset[str] = frozenset()  # steps whose module exited with code 0
     published: Mapping[str, PublishedStep] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Attempt:
     waiting: tuple[str, str] | None = None  # reason and message of what blocks the pod
     pod: str | None = None
     pod_started_at: str | None = None
+    idle_since: str | None = None  # when the kubelet could have begun the next container, if none of ours runs
     pod_deadline: int | None = None  # in seconds from its start
     leaving: bool = False  # its deletion has begun
 
@@ -113,6 +116,7 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "numbers": numbers,
         "state": state,
         "salvage": names.salvage_number(job["metadata"]["name"]) if _is_salvage(job) else 0,
+        "check": _is_check(job),
         "begun": _begun(pod),
         "completed": _completed(pod),
         "created_at": metadata.get("creationTimestamp", ""),
@@ -120,12 +124,14 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         "leaving": "deletionTimestamp" in metadata,
         "pod": pod["metadata"]["name"] if pod is not None else None,
         "pod_started_at": pod_started(pod) if pod is not None else None,
+        "idle_since": _idle_since(pod),
         "pod_deadline": pod["spec"].get("activeDeadlineSeconds") if pod is not None else None,
     }
     texts = messages(pod) if pod is not None else {}
-    staged = parse_staged_in(texts.get(names.STAGE_IN, "")) or StagedIn()
+    looked = parse_staged_in(texts.get(names.CHECK if _is_check(job) else names.STAGE_IN, ""))
+    staged = looked or StagedIn()
     if state is AttemptState.ACTIVE:
-        return Attempt(waiting=_waiting(pod) if pod is not None else None, inputs=staged.inputs, **common)
+        return Attempt(waiting=_waiting(job, pod), inputs=staged.inputs, **common)
     report = parse_published(texts.get(names.PUBLISH, ""))
     found = Attempt(
         finished_at=_finished_at(job, pod),
@@ -135,7 +141,8 @@ def attempt(job: Document, pods: Iterable[Document]) -> Attempt:
         withheld=_of(numbers, (report or Published()).failed),
         **common,
     )
-    return found if found.reported or report is not None else replace(found, failure=classify(job, pod))
+    reported = found.reported or report is not None or (found.check and looked is not None)
+    return found if reported else replace(found, failure=classify(job, pod))
 
 
 def _of(numbers: Mapping[str, int], reports: Mapping[str, T]) -> dict[str, T]:
@@ -144,7 +151,11 @@ def _of(numbers: Mapping[str, int], reports: Mapping[str, T]) -> dict[str, T]:
 
 
 def _is_salvage(job: Document) -> bool:
-    return not job["spec"]["template"]["spec"].get("initContainers")
+    return not _is_check(job) and not job["spec"]["template"]["spec"].get("initContainers")
+
+
+def _is_check(job: Document) -> bool:
+    return names.CHECK_ANNOTATION in job["metadata"].get("annotations", {})
 
 
 def _declared(job: Document) -> AttemptState:
@@ -204,7 +215,28 @@ def _finished_at(job: Document, pod: Document | None) -> str | None:
     return times[0] if times else None
 
 
-def _waiting(pod: Document) -> tuple[str, str] | None:
+def _idle_since(pod: Document | None) -> str | None:
+    if pod is None or pod_finished(pod):
+        return None
+    states = [container.get("state", {}) for container in container_statuses(pod)]
+    if any("running" in state for state in states):
+        return None
+    ends = [str(state["terminated"].get("finishedAt")) for state in states if "terminated" in state]
+    return max(ends, default=pod_started(pod))
+
+
+def _waiting(job: Document, pod: Document | None) -> tuple[str, str] | None:
+    found = _blocked(pod) if pod is not None else _suspended(job)
+    return (reason_word(found[0]), printable(found[1])) if found is not None else None
+
+
+def _suspended(job: Document) -> tuple[str, str] | None:
+    if not job["spec"].get("suspend"):
+        return None
+    return "JobSuspended", f"Job {job['metadata']['name']} is suspended, by a queue or by hand"
+
+
+def _blocked(pod: Document) -> tuple[str, str] | None:
     problem = start_problem(pod)
     if problem is not None:
         return problem[1:]

@@ -1,15 +1,15 @@
-"""A stage as a Job, and a salvage as a Job.
+"""A stage, a check and a salvage, each as a Job.
 
 A stage is one pod: stage-in, then the steps as init containers one after the other, then publish. A module's
 container sees a scratch folder and its own read-only /sas, prepared by stage-in: parameters, inputs (each file mounted
 by a subPath, or copied there by stage-in) and an output folder. Only the stager's two containers see the volumes. A
-salvage consists of publish alone.
+salvage consists of publish alone, a check of stage-in's first half.
 """
 
 from plato_sas.api import Document
 from plato_sas.jobs import names
 from plato_sas.jobs.one_pod import LOCKED_DOWN, OUTPUT_MOUNT, SCRATCH_MOUNT, one_pod_job, products_volume, variable
-from plato_sas.jobs.stage import Run, SalvageRun, Site, StageRun, StepRun
+from plato_sas.jobs.stage import CheckRun, Run, SalvageRun, Site, StageRun, StepRun
 from plato_sas.stager.description import (
     PUBLISH_VARIABLE,
     STAGE_VARIABLE,
@@ -30,14 +30,21 @@ _TREE_LIMIT_WITH_COPIES = "4Gi"  # where inputs are copied into it
 
 
 def build_job(run: Run, site: Site) -> Document:
-    """The Job of a stage or a salvage, complete and deterministic."""
+    """The Job of a run, complete and deterministic."""
     annotations = {names.STEPS_ANNOTATION: names.steps_annotation(run.numbers)}
-    body = _stage(run, site) if isinstance(run, StageRun) else _salvage(run, site)
+    match run:
+        case StageRun():
+            body = _stage(run, site)
+        case CheckRun():
+            body = _check(run, site)
+            annotations[names.CHECK_ANNOTATION] = "true"
+        case SalvageRun():
+            body = _salvage(run, site)
     return one_pod_job(run.job, run.owner, _labels(run), annotations, site, body)
 
 
 def _labels(run: Run) -> dict[str, str]:
-    where = run.description if isinstance(run, StageRun) else run.order
+    where = run.order if isinstance(run, SalvageRun) else run.description
     return {
         names.PROCESSING_LABEL: names.label_value(run.owner.name),
         names.STAR_LABEL: where.star,
@@ -68,6 +75,14 @@ def _stage(run: StageRun, site: Site) -> Document:
                 for step in run.steps
             ),
         ],
+    }
+
+
+def _check(run: CheckRun, site: Site) -> Document:
+    return {
+        "activeDeadlineSeconds": _STAGER_SECONDS,
+        "containers": [_reader(names.CHECK, run.description, site)],
+        "volumes": [*_inputs_volume(run.description, site), products_volume(site)],
     }
 
 
@@ -104,10 +119,16 @@ def _stager(name: str, site: Site, env: list[Document]) -> Document:
     }
 
 
-def _stage_in(stage: StageRun, site: Site) -> Document:
-    container = _stager(names.STAGE_IN, site, [variable(STAGE_VARIABLE, stage.description.to_json())])
-    if _inputs_volume(stage.description, site):
+def _reader(name: str, stage: Stage, site: Site) -> Document:
+    """A container that reads a stage's inputs."""
+    container = _stager(name, site, [variable(STAGE_VARIABLE, stage.to_json())])
+    if _inputs_volume(stage, site):
         container["volumeMounts"].append({"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True})
+    return container
+
+
+def _stage_in(stage: StageRun, site: Site) -> Document:
+    container = _reader(names.STAGE_IN, stage.description, site)
     container["volumeMounts"] += [
         *({"name": f"sas-{step.name}", "mountPath": f"{WORK_MOUNT}/{step.name}"} for step in stage.steps),
     ]

@@ -1,6 +1,7 @@
 """Why an attempt failed: from the Job and its pod to a class, a reason and the step at fault."""
 
 import re
+import signal
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -17,8 +18,10 @@ from plato_sas.jobs.pods import (
     succeeded,
 )
 from plato_sas.stager.messages import Problem, parse_problem
+from plato_sas.text import printable, reason_word
 
 TIMED_OUT = "DeadlineExceeded"
+NOT_STARTED = "NotStarted"
 _MODULE_FAILED = "ModuleFailed"
 _TEMPORARY_EXIT = 75
 # SIGKILL and SIGTERM from outside: no module exits like this by itself.
@@ -46,7 +49,10 @@ class FailureClass(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt failed, and at which step; None if at no step."""
+    """Why an attempt failed, and at which step; None if at no step.
+
+    Reason and message may come from outside (the kubelet, a policy, a module's log): they are made fit for a status.
+    """
 
     kind: FailureClass
     reason: str
@@ -54,6 +60,10 @@ class Failure:
     step: str | None = None
     exit_code: int | None = None
     finished_at: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", reason_word(self.reason))
+        object.__setattr__(self, "message", printable(self.message))
 
     def worded(self, message: str) -> "Failure":
         """The same failure with more of the module's last lines, which may change its class."""
@@ -127,7 +137,8 @@ def _container_failure(pod: Document, container: str, terminated: Document) -> F
     if step is None:
         return _stager_failure(container, parse_problem(message), message, exit_code, at)
     if terminated.get("reason") == "OOMKilled":
-        text = f"step {step} was killed for using more memory than its limit"
+        limit = _memory_limit(pod, container)
+        text = f"step {step} was killed for using more memory than its limit" + (f" of {limit}" if limit else "")
         return Failure(FailureClass.OUT_OF_MEMORY, "OOMKilled", text, step, exit_code, at)
     if terminated.get("reason") in ("StartError", "ContainerCannotRun"):
         text = f"step {step}: the container could not be started: {message}"
@@ -135,9 +146,18 @@ def _container_failure(pod: Document, container: str, terminated: Document) -> F
     if exit_code == _TEMPORARY_EXIT:
         return Failure(FailureClass.TEMPORARY, "TemporaryFailure", message, step, exit_code, at)
     if exit_code in _STOPPED_EXITS:
-        text = f"step {step} was stopped by signal {exit_code - 128} from outside: {message}"
+        name = signal.Signals(exit_code - 128).name
+        text = f"step {step} was stopped by {name} (exit code {exit_code}) from outside: {message}"
         return Failure(FailureClass.INFRASTRUCTURE, "ContainerStopped", text, step, exit_code, at)
     return _module_failure(step, exit_code, message, at)
+
+
+def _memory_limit(pod: Document, container: str) -> str | None:
+    for one in pod["spec"].get("initContainers", []):
+        if one["name"] == container:
+            limit: str | None = one.get("resources", {}).get("limits", {}).get("memory")
+            return limit
+    return None
 
 
 def _module_failure(step: str, exit_code: int, message: str, at: str | None) -> Failure:
@@ -145,7 +165,15 @@ def _module_failure(step: str, exit_code: int, message: str, at: str | None) -> 
         return Failure(FailureClass.INFRASTRUCTURE, "NoSpaceLeft", message, step, exit_code, at)
     if any(_READ_ONLY in line and OUTPUT_MOUNT in line for line in message.splitlines()):
         return Failure(FailureClass.INFRASTRUCTURE, "OutputReadOnly", message, step, exit_code, at)
-    return Failure(FailureClass.SCIENCE, _MODULE_FAILED, message, step, exit_code, at)
+    return Failure(FailureClass.SCIENCE, _MODULE_FAILED, message or _ended_by(exit_code), step, exit_code, at)
+
+
+def _ended_by(exit_code: int) -> str:
+    """What an exit code says by itself; 128 and a signal's number stand for the signal."""
+    try:
+        return f"ended by {signal.Signals(exit_code - 128).name}, and said nothing"
+    except ValueError:
+        return f"ended with exit code {exit_code}, and said nothing"
 
 
 def _stager_failure(container: str, problem: Problem | None, message: str, exit_code: int, at: str | None) -> Failure:
@@ -174,10 +202,10 @@ def _stopped_without_failure(pod: Document) -> Failure:
     step = last_step(pod)
     if step is None:
         text = f"no step began within the pod's limit of {limit} s"
-        return Failure(FailureClass.INFRASTRUCTURE, "NotStarted", text)
+        return Failure(FailureClass.INFRASTRUCTURE, NOT_STARTED, text)
     if _finished_in_time(pod, names.step_container(step)):
         text = f"the step after {step} did not begin within the pod's limit of {limit} s"
-        return Failure(FailureClass.INFRASTRUCTURE, "NotStarted", text)
+        return Failure(FailureClass.INFRASTRUCTURE, NOT_STARTED, text)
     return _timed_out(pod, step, names.step_container(step))
 
 

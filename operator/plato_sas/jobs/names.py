@@ -16,15 +16,19 @@ STEP_LABEL = f"{GROUP}/step"  # the first of the Job's steps
 CATALOGUE_LABEL = f"{GROUP}/catalogue"
 # The Job's steps with their attempt numbers, as in "msap1-01=1,msap1-02=2".
 STEPS_ANNOTATION = f"{GROUP}/steps"
+# On a Job that runs nothing: it finds out which steps need not run.
+CHECK_ANNOTATION = f"{GROUP}/check"
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 # Set by Kueue's users; copied to the Jobs so that Kueue can admit them.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
+CHECK = "check"
 STAGE_IN = "stage-in"
 PUBLISH = "publish"
 _STEP_PREFIX = "step-"
 
 _MAX_NAME = 63
+_SALVAGE = re.compile(r"-salvage-[0-9a-f]{10}-[0-9]+$")
 _STEP_AND_NUMBER = re.compile(r"([a-z0-9-]+)=([0-9]{1,9})")
 
 
@@ -36,6 +40,11 @@ def step_container(step: str) -> str:
 def container_step(container: str) -> str | None:
     """The step that a container runs; None for the stager's containers."""
     return container.removeprefix(_STEP_PREFIX) if container.startswith(_STEP_PREFIX) else None
+
+
+def ours(container: str) -> bool:
+    """Whether a container is of the operator's making, not injected by the site."""
+    return container in (CHECK, STAGE_IN, PUBLISH) or container_step(container) is not None
 
 
 def job_name(processing: str, uid: str, step: str, attempt: int) -> str:
@@ -58,6 +67,17 @@ def salvage_number(job: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
+def made_for(job: str, processing: str, uid: str, numbers: Mapping[str, int]) -> bool:
+    """Whether a Job has a name that the operator gives for these steps; others may have made any Job."""
+    if not numbers:
+        return False
+    first, number = next(iter(numbers.items()))
+    salvage = _SALVAGE.search(job)
+    return job == job_name(processing, uid, first, number) or (
+        salvage is not None and job == processing[: _MAX_NAME - len(salvage[0])].rstrip("-.") + salvage[0]
+    )
+
+
 def _job_name(processing: str, identity: str, word: str, number: int) -> str:
     tail = f"-{word}-{hashlib.sha256(identity.encode()).hexdigest()[:10]}-{number}"
     head = processing[: _MAX_NAME - len(tail)].rstrip("-.")
@@ -76,7 +96,8 @@ def annotated_steps(annotation: str) -> dict[str, int]:
 
 
 def label_value(text: str) -> str:
-    """A resource's name as a label value: cut to 63 characters, made unique by a digest."""
-    if len(text) <= _MAX_NAME:
+    """A resource's name as a label value. A long one is cut to 63 characters and made unique by a digest."""
+    # One of exactly 63 characters as well: it might be another one's cut name.
+    if len(text) < _MAX_NAME:
         return text
     return f"{text[:52]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

@@ -20,12 +20,26 @@ _START_PROBLEMS = frozenset(
 
 
 def pod_finished(pod: Document) -> bool:
-    """Whether the pod has finished: none of its containers will run again."""
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    """Whether the pod has finished: none of our containers will run again."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or outlived(pod)
+
+
+def outlived(pod: Document) -> bool:
+    """Whether only a container that a site has injected, such as a service mesh's, keeps the pod alive."""
+    return pod.get("status", {}).get("phase") == "Running" and _main_exit(pod) is not None
 
 
 def succeeded(pod: Document) -> bool:
-    return bool(pod.get("status", {}).get("phase") == "Succeeded")
+    return bool(pod.get("status", {}).get("phase") == "Succeeded") or (outlived(pod) and _main_exit(pod) == 0)
+
+
+def _main_exit(pod: Document) -> int | None:
+    """The exit code of our main container, which ends last; None while it has not ended."""
+    for container in pod["status"].get("containerStatuses", []):
+        terminated = container.get("state", {}).get("terminated")
+        if names.ours(str(container["name"])) and terminated:
+            return int(terminated["exitCode"])
+    return None
 
 
 def newest(pods: Iterable[Document]) -> Document | None:
@@ -51,10 +65,17 @@ def pod_started(pod: Document) -> str | None:
 
 
 def container_statuses(pod: Document | None) -> list[Document]:
-    """The statuses of all containers, in the order in which they run."""
-    if pod is None:
-        return []
-    status = pod.get("status", {})
+    """The statuses of our containers, in the order in which they run; a site may have injected others."""
+    return [one for one in _all_statuses(pod) if names.ours(str(one["name"]))]
+
+
+def container_count(pod: Document) -> int:
+    """How many containers share the pod's room for messages, injected ones included."""
+    return len(_all_statuses(pod))
+
+
+def _all_statuses(pod: Document | None) -> list[Document]:
+    status = pod.get("status", {}) if pod is not None else {}
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 

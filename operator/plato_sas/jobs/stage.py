@@ -1,4 +1,6 @@
-"""What a Job is built from: a stage (steps that share one pod), or a salvage of what such a pod left unpublished."""
+"""What a Job is built from: a stage (steps that share one pod), a check of which steps of a stage need not run, or a
+salvage of what a stage's pod left unpublished.
+"""
 
 from dataclasses import dataclass
 
@@ -59,6 +61,23 @@ class StageRun:
 
 
 @dataclass(frozen=True)
+class CheckRun:
+    """Looks for what was published before with the same key, and runs nothing."""
+
+    owner: Owner
+    description: Stage
+
+    @property
+    def job(self) -> str:
+        return self.description.id
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """As of a stage: the check uses up an attempt number."""
+        return {step.name: step.attempt for step in self.description.steps}
+
+
+@dataclass(frozen=True)
 class SalvageRun:
     """Publishes the steps that completed before their stage failed. `numbers`: their attempt numbers."""
 
@@ -68,7 +87,7 @@ class SalvageRun:
     numbers: dict[str, int]
 
 
-Run = StageRun | SalvageRun
+Run = StageRun | CheckRun | SalvageRun
 
 
 @dataclass(frozen=True)

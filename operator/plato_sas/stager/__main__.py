@@ -1,4 +1,4 @@
-"""`python -m plato_sas.stager stage-in|publish`, the commands of the stager's containers."""
+"""`python -m plato_sas.stager check|stage-in|publish`, the commands of the stager's containers."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from plato_sas.stager.description import PUBLISH_VARIABLE, STAGE_VARIABLE, Publi
 from plato_sas.stager.messages import Problem, room
 from plato_sas.stager.publish import publish
 from plato_sas.stager.roots import Roots
-from plato_sas.stager.stage_in import stage_in
+from plato_sas.stager.stage_in import check, stage_in
 
 
 def main() -> int:
@@ -24,16 +24,16 @@ def main() -> int:
 
 def _action() -> str:
     arguments = sys.argv[1:]
-    if arguments in (["stage-in"], ["publish"]):  # in a pod, where the import would be a tenth of the run
+    if arguments in (["check"], ["stage-in"], ["publish"]):  # in a pod, where the import would be a tenth of the run
         return arguments[0]
     import argparse
 
     parser = argparse.ArgumentParser(
         prog="plato_sas.stager",
-        description="Prepares a stage's inputs before its modules run, or publishes their outputs afterwards.",
-        epilog=f"What to do is in the environment: {STAGE_VARIABLE} for stage-in, {PUBLISH_VARIABLE} for publish.",
+        description="Finds what need not run, prepares a stage's inputs, or publishes its modules' outputs.",
+        epilog=f"What to do is in the environment: {PUBLISH_VARIABLE} for publish, {STAGE_VARIABLE} for the others.",
     )
-    parser.add_argument("action", choices=["stage-in", "publish"])
+    parser.add_argument("action", choices=["check", "stage-in", "publish"])
     return str(parser.parse_args().action)
 
 
@@ -47,11 +47,11 @@ def _carried_out(action: str, roots: Roots) -> tuple[str, bool]:
     """The report, and whether the pod may continue (stage-in) or everything ordered was published (publish)."""
     limit = room(1)
     try:
-        if action == "stage-in":
+        if action != "publish":
             stage = Stage.from_json(_document(STAGE_VARIABLE))
-            limit = room(stage.containers)
-            staged = stage_in(stage, roots).fitted(limit)
-            return staged.to_json(), not staged.reused
+            limit = room(1 if action == "check" else stage.containers)
+            staged = (check if action == "check" else stage_in)(stage, roots).fitted(limit)
+            return staged.to_json(), action == "check" or not staged.reused
         order = PublishOrder.from_json(_document(PUBLISH_VARIABLE))
         limit = room(order.containers)
         published = publish(order, roots)
@@ -60,7 +60,7 @@ def _carried_out(action: str, roots: Roots) -> tuple[str, bool]:
         return problem.to_json(limit), False
     except OSError as error:
         # A full or read-only volume: not the module's fault, so the operator may retry.
-        reason = "StageInFailed" if action == "stage-in" else "PublishFailed"
+        reason = "PublishFailed" if action == "publish" else "StageInFailed"
         return Problem("", reason, f"{action}: {error}").to_json(limit), False
 
 

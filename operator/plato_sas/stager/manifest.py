@@ -87,6 +87,13 @@ class Manifest(NamedTuple):
         """What publish reported about the step."""
         return PublishedStep(self.document["digest"], self.document["facts"], self.document.get("missing", []))
 
+    @property
+    def made_by(self) -> str | None:
+        """The Job that made the products, even if another campaign has taken them over since."""
+        made = self.document.get("reusedFrom")
+        job = (made if isinstance(made, dict) else self.document).get("attemptId")
+        return job if isinstance(job, str) else None
+
     def complete(self, folder: Path, step: StepDescription) -> bool:
         """Whether every output exists as published, and all outputs that the step must have now are among them."""
         missing = self.document.get("missing", [])

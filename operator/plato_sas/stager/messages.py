@@ -1,12 +1,18 @@
 """The stager's reports to the operator: one JSON document in the container's termination message."""
 
 import json
-from typing import Any, NamedTuple
+import re
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 # The kubelet's limits in bytes for one container's message, and for all messages of a pod, divided equally among its
 # containers (normalizeStatus in pkg/kubelet/status/status_manager.go). It cuts longer messages.
 _CONTAINER_LIMIT = 4096
 _POD_LIMIT = 12 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+_FACT = re.compile(r"[a-z][a-z0-9_]*")
 _SHORTEST = 200  # the least space that the other texts of a report leave to a message
 
 
@@ -35,11 +41,15 @@ class Problem(Exception):
 
 
 class PublishedStep(NamedTuple):
-    """One published step: digest over its outputs (None if the report had no room), facts, absent optional outputs."""
+    """One published step: digest over its outputs, facts, absent optional outputs, and the Job that made a reused one.
+
+    Digest and Job are None if the report had no room.
+    """
 
     digest: str | None = None
     facts: dict[str, Any] = {}
     missing: list[str] = []
+    job: str | None = None
 
     def to_document(self) -> dict[str, Any]:
         return {key: value for key, value in self._asdict().items() if value}
@@ -99,8 +109,8 @@ class Published(NamedTuple):
 
 
 def without_digests(steps: dict[str, PublishedStep]) -> dict[str, PublishedStep]:
-    """The steps without their digests."""
-    return {name: step._replace(digest=None) for name, step in steps.items()}
+    """The steps without what manifests have as well."""
+    return {name: step._replace(digest=None, job=None) for name, step in steps.items()}
 
 
 def shortened(message: str, length: int) -> str:
@@ -120,26 +130,62 @@ def _document(text: str) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+class _Malformed(Exception):
+    """Not a report of the stager's: whoever can make a Job can make a message."""
+
+
+def _checked(value: Any, kind: type[T], pattern: re.Pattern[str] | None = None) -> T:
+    if type(value) is not kind or (pattern is not None and not pattern.fullmatch(str(value))):
+        raise _Malformed
+    return value
+
+
+def _step(document: Any) -> PublishedStep:
+    found = _checked(document, dict)
+    digest, job = found.get("digest"), found.get("job")
+    facts, missing = _checked(found.get("facts", {}), dict), _checked(found.get("missing", []), list)
+    if not all(_FACT.fullmatch(name) and isinstance(value, bool | int | float | str) for name, value in facts.items()):
+        raise _Malformed
+    return PublishedStep(
+        None if digest is None else _checked(digest, str, _SHA256),
+        facts,
+        [_checked(one, str, _NAME) for one in missing],
+        None if job is None else _checked(job, str, _NAME),
+    )
+
+
 def _steps(document: dict[str, Any], key: str) -> dict[str, PublishedStep]:
-    return {name: PublishedStep(**step) for name, step in document.get(key, {}).items()}
+    return {name: _step(step) for name, step in _checked(document.get(key, {}), dict).items()}
 
 
 def parse_problem(text: str) -> Problem | None:
     """The problem in a termination message; None if there is none."""
     error = _document(text).get("error")
-    return Problem(error["step"], error["reason"], error["message"]) if isinstance(error, dict) else None
+    try:
+        return Problem(*(_checked(_checked(error, dict).get(key), str) for key in ("step", "reason", "message")))
+    except _Malformed:
+        return None
 
 
 def parse_staged_in(text: str) -> StagedIn | None:
+    """Stage-in's report in a termination message; None if there is none."""
     document = _document(text)
-    if not isinstance(document.get("inputs"), dict):
+    try:
+        inputs = _checked(document.get("inputs"), dict)
+        return StagedIn({name: _checked(one, str, _SHA256) for name, one in inputs.items()}, _steps(document, "reused"))
+    except _Malformed:
         return None
-    return StagedIn(document["inputs"], _steps(document, "reused"))
 
 
 def parse_published(text: str) -> Published | None:
+    """Publish's report in a termination message; None if there is none."""
     document = _document(text)
-    if not isinstance(document.get("steps"), dict):
+    try:
+        steps = _checked(document.get("steps"), dict)
+        failed = {
+            name: Withheld(_checked(_checked(one, dict).get("reason"), str), _checked(one.get("message"), str))
+            for name, one in _checked(document.get("failed", {}), dict).items()
+        }
+        return Published({name: _step(step) for name, step in steps.items()}, failed)
+    except _Malformed:
         return None
-    failed = {name: Withheld(**one) for name, one in document.get("failed", {}).items()}
-    return Published(_steps(document, "steps"), failed)

@@ -31,7 +31,7 @@ def find_reused(stage: Stage, inputs: Digests, products: Path) -> dict[str, Publ
         if found is None:
             continue
         campaign, manifest = found
-        report = {**reused, step.name: manifest.report}
+        report = {**reused, step.name: manifest.report._replace(job=manifest.made_by)}
         if len(StagedIn(reused=without_digests(report)).to_json()) > room(stage.containers):
             break
         if campaign != stage.campaign:

@@ -23,6 +23,14 @@ class _Verified(NamedTuple):
     sha256: str
 
 
+def check(stage: Stage, roots: Roots) -> StagedIn:
+    """Report the steps of a stage that need not run, and prepare nothing.
+
+    Raises Problem, naming the step, the input and the file, or OSError.
+    """
+    return _looked(stage, _verified(stage, roots), roots)
+
+
 def stage_in(stage: Stage, roots: Roots) -> StagedIn:
     """Prepare a stage, or report its steps that need not run; then nothing is prepared.
 
@@ -30,22 +38,34 @@ def stage_in(stage: Stage, roots: Roots) -> StagedIn:
     of the same stage do not exist yet.
     """
     _clear_older_attempts(stage, roots.products)
-    verified = {step.name: _verify_inputs(step, roots) for step in stage.steps}
-    digests = {name: {one.description.name: one.sha256 for one in found} for name, found in verified.items()}
+    verified = _verified(stage, roots)
+    staged = _looked(stage, verified, roots)
+    if staged.reused:
+        return staged
+    for step in stage.steps:
+        (roots.products / stage.attempt_folder / step.name).mkdir(parents=True)
+        _furnish(step, verified[step.name], roots)
+    AttemptRecord(stage, _digests(verified)).write(roots.products / stage.attempt_folder)
+    return staged
+
+
+def _verified(stage: Stage, roots: Roots) -> dict[str, list[_Verified]]:
+    return {step.name: _verify_inputs(step, roots) for step in stage.steps}
+
+
+def _digests(verified: dict[str, list[_Verified]]) -> dict[str, dict[str, str]]:
+    return {name: {one.description.name: one.sha256 for one in found} for name, found in verified.items()}
+
+
+def _looked(stage: Stage, verified: dict[str, list[_Verified]], roots: Roots) -> StagedIn:
+    """The digests of external inputs, and the steps that need not run."""
     externals = {
         one.description.name: one.sha256
         for found in verified.values()
         for one in found
         if one.description.volume == "inputs"
     }
-    reused = find_reused(stage, digests, roots.products)
-    if reused:
-        return StagedIn(externals, reused)
-    for step in stage.steps:
-        (roots.products / stage.attempt_folder / step.name).mkdir(parents=True)
-        _furnish(step, verified[step.name], roots)
-    AttemptRecord(stage, digests).write(roots.products / stage.attempt_folder)
-    return StagedIn(externals)
+    return StagedIn(externals, find_reused(stage, _digests(verified), roots.products))
 
 
 def _clear_older_attempts(stage: Stage, products: Path) -> None:

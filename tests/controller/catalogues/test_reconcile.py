@@ -215,16 +215,21 @@ def test_one_that_is_being_deleted_or_gone_is_left_alone() -> None:
     assert not made.jobs_created
 
 
-def refusing(code: int) -> Callable[[str, Kind, str], ApiError | None]:
-    return lambda verb, kind, name: ApiError(code, "no") if verb == "create" and kind is JOB else None
+def condition(made: FakeCluster, kind: str) -> tuple[str, str]:
+    (one,) = [one for one in status(made)["conditions"] if one["type"] == kind]
+    return one["status"], one["reason"]
+
+
+def refusing(code: int, fields: bool = False) -> Callable[[str, Kind, str], ApiError | None]:
+    return lambda verb, kind, name: ApiError(code, "no", fields) if verb == "create" and kind is JOB else None
 
 
 def test_a_job_that_the_api_server_calls_wrong_fails() -> None:
     made = world()
-    made.refuse = refusing(422)
+    made.refuse = refusing(422, fields=True)
     look(made)
     assert status(made)["state"] == "Failed"
-    assert status(made)["conditions"][-1]["reason"] == "JobRefused"
+    assert condition(made, "Failed") == ("True", "JobRefused")
 
 
 def test_a_job_that_is_forbidden_now_is_tried_again() -> None:

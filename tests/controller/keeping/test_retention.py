@@ -269,7 +269,7 @@ def test_a_star_that_is_to_run_again_in_the_last_moment_stays(tmp_path: Path) ->
     asyncio.run(scenario())
     (record,) = records(tmp_path)
     assert record["status"]["rerun"] == 1, "the last record counts"
-    assert len(world.jobs_created) == 2
+    assert len(world.jobs_created) == 3, "the run, the check of what was published before, and the rerun"
 
 
 def test_while_the_archive_is_slow_a_star_is_asked_for_once_and_holds_up_nobody(tmp_path: Path) -> None:

@@ -113,29 +113,34 @@ def test_before_a_star_is_rejected_the_catalogue_is_read_again() -> None:
     assert world.status("kic1")["state"] == "Running"
 
 
-def refusing(status: int, message: str = "no") -> FakeCluster:
+def refusing(error: ApiError) -> FakeCluster:
     """A cluster that refuses every Job."""
     world = one_star({"a": []})
-    world.refuse = lambda verb, kind, name: ApiError(status, message) if (verb, kind) == ("create", JOB) else None
+    world.refuse = lambda verb, kind, name: error if (verb, kind) == ("create", JOB) else None
     return world
 
 
 def test_an_invalid_job_fails_its_step_with_the_servers_words() -> None:
-    world = refusing(422, "spec.template.spec.containers[1].image: Invalid value")
+    world = refusing(ApiError(422, "spec.template.spec.containers[1].image: Invalid value", fields=True))
     run(world)
     (step,) = world.status("kic1")["steps"]
     assert (world.status("kic1")["state"], step["state"], step["reason"]) == ("Failed", "Failed", "JobRefused")
     assert "image: Invalid value" in step["message"]
 
 
-def test_a_job_that_may_not_be_now_is_told_and_tried_again() -> None:
-    world = refusing(403, "exceeded quota")
+@pytest.mark.parametrize("status", [400, 403, 422, 500, 503])
+def test_a_job_that_may_not_be_now_is_told_and_tried_again(status: int) -> None:
+    """A quota, a policy (422 without a field), a webhook that does not answer."""
+    world = refusing(ApiError(status, "not now"))
 
     async def scenario() -> None:
         operator = OneOperator(world)
-        with pytest.raises(ApiError, match="exceeded quota"):
-            await operator.reconcile()
-        assert "exceeded quota" in world.condition("kic1", "Complete")[2]
+        for _ in range(3):
+            with pytest.raises(ApiError, match="not now"):
+                await operator.reconcile()
+            assert world.condition("kic1", "Complete") == ("False", "JobRefused", f"a: JobRefused: {status}: not now")
+            assert world.status("kic1")["state"] == "Pending"
+            assert not operator.window.holds("kic1"), "others may go on"
         world.refuse = lambda verb, kind, name: None
         await drive(world, operator)
 

@@ -146,7 +146,7 @@ def test_a_failed_module_stops_what_hangs_on_it_and_nothing_else() -> None:
     assert world.step("a").message == "DP1_LC_MERGED: no TIME column"
     assert (world.step("b").reason, world.step("c").reason) == ("UpstreamFailed", "UpstreamFailed")
     assert world.step("b").message == "step a did not succeed"
-    assert (world.state, world.status.step, world.status.progress) == (StarState.FAILED, "a", "5/5")
+    assert (world.state, world.status.step, world.status.progress) == (StarState.FAILED, "a", "2/5")
     status, reason, message = world.condition("Complete")
     assert (status, reason) == ("False", "StepFailed")
     assert "a: ModuleFailed: DP1_LC_MERGED: no TIME column" in message

@@ -1,13 +1,16 @@
 """What the user wants of a star, and what holds it: desired states, slots, specs that do not fit, refusals."""
 
 from functools import partial
+from typing import Any
+
+import pytest
 
 from plato_sas.api import StarState, StepState
 from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.decide import ReleaseJob, StopJob
 from plato_sas.plan.star.refusals import with_refusals
 from tests.support.samples import graph, processing
-from tests.support.simulator import World
+from tests.support.simulator import Bad, Ok, Outcome, World, ending
 
 DIAMOND = graph({"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]})
 CHAIN = graph({"a": [], "b": ["a"], "c": ["b"]})
@@ -128,10 +131,41 @@ def test_a_spec_made_invalid_in_flight_starts_nothing_more() -> None:
 def test_a_transition_time_moves_with_its_status_only() -> None:
     world = per_step(CHAIN)
     world.decide()
-    accepted, complete = world.status.conditions
+    before = {one.type: one.last_transition_time for one in world.status.conditions}
     world.run()
-    assert world.status.conditions[0].last_transition_time == accepted.last_transition_time
-    assert world.status.conditions[1].last_transition_time > complete.last_transition_time
+    after = {one.type: one.last_transition_time for one in world.status.conditions}
+    assert after["Accepted"] == before["Accepted"]
+    assert after["Complete"] > before["Complete"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "spec", "true"),
+    [
+        (Ok(), {}, {"Accepted", "Complete", "Ready"}),
+        (Bad(), {}, {"Accepted", "Failed", "Stalled"}),
+        (Ok(), {"desiredState": "Cancel"}, {"Accepted", "Failed", "Stalled"}),
+    ],
+)
+def test_tools_can_tell_how_a_star_stands(outcome: Outcome, spec: dict[str, Any], true: set[str]) -> None:
+    """`kubectl wait` ends for each end; kstatus (Argo CD, Flux) reads Ready, Reconciling and Stalled."""
+
+    def holding() -> set[str]:
+        return {one.type for one in world.status.conditions if one.status == "True"}
+
+    world = World(graph({"a": []}), ending(a=outcome))
+    world.decide()
+    assert holding() == {"Accepted", "Reconciling"}
+    world.spec |= spec
+    world.run()
+    assert holding() == true
+
+
+def test_a_suspended_star_waits_for_its_user() -> None:
+    world = per_step(CHAIN, desiredState="Suspend")
+    world.decide()
+    assert {one.type: one.status for one in world.status.conditions} == {
+        "Accepted": "True", "Complete": "False", "Ready": "False"
+    }  # fmt: skip
 
 
 # Jobs that get nowhere

@@ -7,8 +7,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
 from plato_sas.api import Document, StarCatalogue, StarCatalogueStatus
 from plato_sas.controller.catalogues.actuator import Actuator
 from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
@@ -16,6 +14,7 @@ from plato_sas.controller.kube.events import catalogue_notes, write_events
 from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import CATALOGUE, JOB, MODULE, PIPELINE, POD, Kind
 from plato_sas.controller.kube.status import write_status
+from plato_sas.controller.kube.troubles import Troubles
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.work.queue import WorkQueue
 from plato_sas.controller.work.worker import work
@@ -53,6 +52,7 @@ class Catalogues:
         self._clock = clock
         self._job_ttl = job_ttl
         self._resync = resync
+        self._troubles = Troubles(client, CATALOGUE)
         self._names: dict[str, str] = {}  # by label value
         self._queue = WorkQueue(CATALOGUE)
 
@@ -77,15 +77,20 @@ class Catalogues:
 
     async def reconcile(self, name: str) -> float | None:
         """Reconcile a catalogue; returns the seconds after which to look again without an event. Raises ApiError."""
-        stored = await self._stored(name)
+        stored = None
+        try:
+            stored = await self._stored(name)
+            again = await self._reconcile(stored)
+        except Exception as error:
+            await self._troubles.tell(name, stored, error, self._clock())
+            raise
+        self._troubles.over(name)
+        return again
+
+    async def _reconcile(self, stored: Document | None) -> float | None:
         if stored is None or "deletionTimestamp" in stored["metadata"]:
             return None  # its Jobs are deleted with it
-        try:
-            catalogue = StarCatalogue.model_validate(stored)
-        except ValidationError as error:
-            # Written under another schema (an old CRD): report it and leave it alone.
-            logger.error("StarCatalogue is not readable", extra={"catalogue": name, "error": str(error)})
-            return None
+        catalogue = StarCatalogue.model_validate(stored)
         decision = decide(await self._observed(catalogue))
         refusals = await self._actuator.execute(decision.actions)
         status = with_refusals(catalogue, decision.status, refusals, self._clock())

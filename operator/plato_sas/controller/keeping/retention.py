@@ -13,6 +13,7 @@ from plato_sas.controller.kube.client import ApiError, KubeClient
 from plato_sas.controller.kube.resources import JOB, PROCESSING
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.attempt import Attempt
+from plato_sas.jobs.pods import outlived
 from plato_sas.plan.times import seconds_between
 from plato_sas.stager.description import ATTEMPTS
 from plato_sas.stager.removing import remove
@@ -67,7 +68,11 @@ class Retention:
             self._logs.request(processing.metadata.name, folder, job, self._view.pods_of(attempt.job))
             return None
         left = min(self._job_ttl, self._ttl(processing)) - self._age(attempt.finished_at)
-        if left > 0:
+        # An injected container would keep the pod alive; with the Job it goes. A stage that did not begin, since its
+        # products exist, has a failed Job although nothing went wrong.
+        injected = self._logs is not None and any(map(outlived, self._view.pods_of(attempt.job)))
+        needless = bool(attempt.reused) and not attempt.check
+        if left > 0 and not (injected or needless):
             return left
         await self._discard(folder, attempt.job)
         await self._client.delete(JOB, attempt.job, uid=job["metadata"]["uid"])

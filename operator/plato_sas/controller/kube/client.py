@@ -38,19 +38,20 @@ _LONGEST_PAUSE = 10.0
 class ApiError(Exception):
     """The API server rejected a request, or could not be reached (status 0)."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, fields: bool = False) -> None:
         super().__init__(f"{status}: {message}")
         self.status = status
+        self._fields = fields
 
     @property
     def invalid(self) -> bool:
-        """The object can never be stored like this."""
-        return self.status in (400, 422)
+        """The object can never be stored like this: the API server names its fields. A policy's 422 names none."""
+        return self.status == 422 and self._fields
 
     @property
     def refused(self) -> bool:
         """The API server judged the object: it is invalid, or forbidden by RBAC, a quota or an admission policy."""
-        return self.invalid or self.status == 403
+        return self.status in (400, 403, 422)
 
 
 class NotFound(ApiError):
@@ -97,9 +98,13 @@ class KubeClient:
             token=token.split()[-1] if token else None,  # without its prefix, "Bearer" or "bearer"
         )
 
-    async def pages(self, kind: Kind, selector: str | None = None) -> AsyncIterator[list[Document]]:
-        """All objects of a kind (and label selector), one page at a time."""
+    async def pages(
+        self, kind: Kind, selector: str | None = None, fields: str | None = None
+    ) -> AsyncIterator[list[Document]]:
+        """All objects of a kind (and label and field selector), one page at a time."""
         query = {"limit": str(PAGE)}
+        if fields:
+            query["fieldSelector"] = fields
         if selector or kind.selector:
             query["labelSelector"] = selector or kind.selector or ""
         while True:
@@ -110,9 +115,9 @@ class KubeClient:
                 return
             query["continue"] = token
 
-    async def list(self, kind: Kind, selector: str | None = None) -> list[Document]:
-        """All objects of a kind (and label selector)."""
-        return [item async for page in self.pages(kind, selector) for item in page]
+    async def list(self, kind: Kind, selector: str | None = None, fields: str | None = None) -> list[Document]:
+        """All objects of a kind (and label and field selector)."""
+        return [item async for page in self.pages(kind, selector, fields) for item in page]
 
     async def get(self, kind: Kind, name: str) -> Document:
         return await self._request("GET", kind.path(self.namespace, name))
@@ -231,11 +236,14 @@ def _pause(tried: int, retry_after: str | None) -> float:
 def _error(status: int, request: str, content: bytes) -> ApiError:
     text = content.decode(errors="replace")
     try:
-        message = str(json.loads(text).get("message", text))
-    except (ValueError, AttributeError):
-        message = text
+        answer = json.loads(text)
+        message = str(answer.get("message", text))
+        causes = (answer.get("details") or {}).get("causes") or []
+        fields = any("field" in one for one in causes)
+    except (ValueError, AttributeError, TypeError):
+        message, fields = text, False
     kind = NotFound if status == 404 else ApiError
-    return kind(status, f"{request}: {message[:500]}")
+    return kind(status, f"{request}: {message[:500]}", fields)
 
 
 @asynccontextmanager

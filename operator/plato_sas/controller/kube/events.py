@@ -15,11 +15,13 @@ from plato_sas.api import (
     StarProcessingStatus,
     StarState,
     StepState,
+    StepStatus,
 )
 from plato_sas.controller.kube.client import ApiError, KubeClient
 from plato_sas.controller.kube.resources import EVENT
 from plato_sas.jobs.names import MANAGER
 from plato_sas.plan.conditions import ACCEPTED, COMPLETE
+from plato_sas.plan.star.outcomes import AWAITING_PUBLICATION
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +37,10 @@ class Note:
     message: str
 
 
-def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note]:
-    """The changes between two statuses that deserve an Event."""
+def notes(old: StarProcessingStatus, new: StarProcessingStatus, normal: bool = False) -> Iterator[Note]:
+    """The changes between two statuses that deserve an Event; `normal`: the ordinary ones too."""
+    if normal:
+        yield from _course(old, new)
     before = {step.name: step for step in old.steps}
     for step in new.steps:
         known = before.get(step.name)
@@ -46,13 +50,30 @@ def notes(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note
             yield Note("Warning", "StepFailed", f"{step.name}: {step.reason}{code}: {step.message or ''}")
         elif retried:
             yield Note("Warning", "StepRetried", f"{step.name}: {step.reason}: {step.message or ''}")
+        elif _waits(step) and not (known is not None and _waits(known) and known.reason == step.reason):
+            yield Note("Warning", "StepWaits", f"{step.name}: {step.reason}: {step.message or ''}")
     if new.state is old.state:
         return
-    # A success is visible in the status: Events for a quarter of a million stars would be one write in eight.
     if new.state is StarState.REJECTED:
         yield Note("Warning", "Rejected", condition.message if (condition := _condition(new, ACCEPTED)) else "")
     elif new.state in (StarState.CANCELLED, StarState.SUSPENDED):
         yield Note("Normal", new.state.value, "requested by spec.desiredState")
+
+
+def _waits(step: StepStatus) -> bool:
+    return step.state is StepState.RUNNING and step.reason is not None and step.reason != AWAITING_PUBLICATION
+
+
+def _course(old: StarProcessingStatus, new: StarProcessingStatus) -> Iterator[Note]:
+    """The ordinary course of a star. For a quarter of a million stars it would be three writes in ten."""
+    if new.revision is not None and new.revision != old.revision:
+        yield Note("Normal", "Accepted", f"runs with revision {new.revision}")
+    if new.started_at is not None and new.started_at != old.started_at:
+        yield Note(
+            "Normal", "Started", f"rerun {new.rerun} taken up" if new.rerun != old.rerun else "first step started"
+        )
+    if new.state is not old.state and new.state in (StarState.SUCCEEDED, StarState.FAILED):
+        yield Note("Normal", "Finished", f"{new.state.value}, {new.progress} steps")
 
 
 def catalogue_notes(old: StarCatalogueStatus, new: StarCatalogueStatus) -> Iterator[Note]:
@@ -91,7 +112,8 @@ async def write_events(
 def event_body(about: StarProcessing | StarCatalogue, note: Note, now: str) -> Document:
     """A core/v1 Event about a star or a catalogue."""
     metadata = about.metadata
-    message = note.message if len(note.message) <= _MAX_NOTE else note.message[: _MAX_NOTE - 3] + "..."
+    # The end of a log says more than its beginning.
+    message = note.message if len(note.message) <= _MAX_NOTE else "..." + note.message[3 - _MAX_NOTE :]
     return {
         "apiVersion": "v1",
         "kind": "Event",

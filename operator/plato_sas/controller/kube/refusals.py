@@ -4,16 +4,21 @@ from collections.abc import Sequence
 
 from plato_sas.controller.kube.client import ApiError
 from plato_sas.plan.refusal import Refusal
+from plato_sas.text import printable
 
 
 def refusal(step: str, error: ApiError) -> Refusal:
-    """The refusal of a Job whose first step is `step`. Raises the error itself if the Job was not judged."""
-    if not error.refused:
+    """The refusal of a Job whose first step is `step`. Raises the error itself if the API server did not answer."""
+    if not (error.refused or error.status >= 500):
         raise error
-    return Refusal(step, str(error), error.invalid)
+    return Refusal(step, printable(str(error)), error.invalid)
+
+
+class JobsRefused(ApiError):
+    """Jobs that may be accepted later; the status tells of them already."""
 
 
 def raise_temporary(refusals: Sequence[Refusal]) -> None:
-    """Raise ApiError if any of the Jobs may be accepted later, so that the queue retries."""
+    """Raise JobsRefused if any of the Jobs may be accepted later, so that the queue retries."""
     if not all(one.permanent for one in refusals):
-        raise ApiError(403, "; ".join(one.message for one in refusals))
+        raise JobsRefused(403, "; ".join(one.message for one in refusals))

@@ -9,7 +9,7 @@ from plato_sas.controller.kube.resources import JOB, POD
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.pods import pod_finished
-from plato_sas.jobs.stage import Run, Site, StageRun
+from plato_sas.jobs.stage import Run, Site
 from plato_sas.plan.refusal import Refusal
 from plato_sas.plan.star.decide import Action, StartRun, StopJob
 from plato_sas.plan.star.timeouts import LimitPod
@@ -53,7 +53,7 @@ class Actuator:
             "processing": run.owner.name,
             "job": run.job,
             "steps": ",".join(run.numbers),
-            "salvage": not isinstance(run, StageRun),
+            "kind": type(run).__name__,
         }
         try:
             created = await self._client.create(JOB, body)

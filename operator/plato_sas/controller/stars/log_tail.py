@@ -10,7 +10,7 @@ from plato_sas.controller.kube.client import ApiError, KubeClient, NotFound
 from plato_sas.controller.kube.resources import POD
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.jobs.names import step_container
-from plato_sas.jobs.pods import container_statuses, newest
+from plato_sas.jobs.pods import container_count, newest
 from plato_sas.stager.messages import room
 
 _TAIL_LINES = 20
@@ -39,7 +39,7 @@ class LogTail:
         failure, pod = attempt.failure, newest(pods)
         if failure is None or failure.step is None or failure.exit_code is None or pod is None:
             return attempt
-        if len(failure.message.encode()) < room(len(container_statuses(pod))) - _NEARLY:
+        if len(failure.message.encode()) < room(container_count(pod)) - _NEARLY:
             return attempt
         if attempt.job not in self._known:
             self._known[attempt.job] = await self._asked(attempt.job, pod["metadata"]["name"], failure.step)

@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
-from plato_sas.api import Document, StarProcessing, StarProcessingStatus, StarState, StepState
+from plato_sas.api import DesiredState, Document, StarProcessing, StarProcessingStatus, StarState, StepState
 from plato_sas.controller import metrics
 from plato_sas.controller.keeping.retention import Retention
 from plato_sas.controller.kube.client import KubeClient, NotFound
@@ -13,8 +11,10 @@ from plato_sas.controller.kube.events import notes, write_events
 from plato_sas.controller.kube.refusals import raise_temporary
 from plato_sas.controller.kube.resources import POD, PROCESSING
 from plato_sas.controller.kube.status import write_status
+from plato_sas.controller.kube.troubles import Troubles
 from plato_sas.controller.revisions import Revisions
 from plato_sas.controller.stars.actuator import Actuator
+from plato_sas.controller.stars.causes import Causes
 from plato_sas.controller.stars.claims import Claims
 from plato_sas.controller.stars.log_tail import LogTail
 from plato_sas.controller.stars.window import AdmissionWindow
@@ -22,14 +22,15 @@ from plato_sas.controller.view.parsed import ParsedStars
 from plato_sas.controller.view.slimming import slim
 from plato_sas.controller.view.view import View
 from plato_sas.jobs.attempt import Attempt, attempt, pods_up_to_date
-from plato_sas.jobs.names import JOB_NAME_LABEL
+from plato_sas.jobs.names import JOB_NAME_LABEL, STEPS_ANNOTATION, annotated_steps, made_for
 from plato_sas.jobs.one_pod import owned_by
 from plato_sas.jobs.pods import pod_finished
+from plato_sas.plan.conditions import troubled
 from plato_sas.plan.graph.graph import Graph, GraphInvalid
 from plato_sas.plan.star import acceptance
-from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, decide
+from plato_sas.plan.star.decide import MAX_STEPS_PER_STAGE, Decision, Observed, ReleaseJob, StopJob, decide
 from plato_sas.plan.star.refusals import with_refusals
-from plato_sas.plan.star.status import rejected
+from plato_sas.plan.star.status import cancelled, rejected
 from plato_sas.plan.star.timeouts import START_SECONDS
 from plato_sas.plan.times import seconds_between
 
@@ -51,6 +52,7 @@ class Reconciler:
         mark: Callable[[str], None],
         max_steps_per_stage: int = MAX_STEPS_PER_STAGE,
         start_seconds: int = START_SECONDS,
+        normal_events: bool = False,
     ) -> None:
         self._client = client
         self._view = view
@@ -59,21 +61,35 @@ class Reconciler:
         self._claims = Claims(view, window)
         self._parsed = ParsedStars()
         self._log_tail = LogTail(client)
+        self._causes = Causes(client, clock)
+        self._troubles = Troubles(client, PROCESSING)
         self._actuator = actuator
         self._retention = retention
         self._max_steps_per_stage = max_steps_per_stage
         self._start_seconds = start_seconds
+        self._normal_events = normal_events
         self._clock = clock
         self._mark = mark
 
     async def reconcile(self, name: str) -> float | None:
         """Reconcile a star; returns the seconds after which to look again without an event. Raises ApiError."""
         try:
-            return await self._reconcile(name)
-        except Exception:
-            # Others must not wait behind a star that fails.
-            self._window.withdraw(name)
+            again = await self._reconcile(name)
+        except Exception as error:
+            await self._failed(name, error)
             raise
+        self._troubles.over(name)
+        return again
+
+    async def _failed(self, name: str, error: Exception) -> None:
+        """Others must not wait behind a star that fails, and its user must see that it does."""
+        self._window.withdraw(name)
+        if not self._view.has_running_job(name):
+            self._window.release(name)
+        stored = self._view.processing(name)
+        patched = await self._troubles.tell(name, stored, error, self._clock())
+        if patched is not None:
+            self._view.put(PROCESSING, patched)
 
     async def _reconcile(self, name: str) -> float | None:
         stored = self._view.processing(name)
@@ -81,43 +97,49 @@ class Reconciler:
             # Its Jobs are deleted with it; others may use its slot.
             self._window.release(name)
             return None
-        try:
-            processing = self._parsed.of(stored)
-        except ValidationError as error:
-            # Written under another schema (an old CRD): report it and leave it alone.
-            logger.error("StarProcessing is not readable", extra={"processing": name, "error": str(error)})
-            return None
+        processing, unreadable = self._parsed.of(stored)
         if self._nothing_to_decide(processing):
             self._window.release(name)
             return self._retention.expire(processing, processing.status)
         try:
-            revision, graph = await self._accepted(processing)
+            revision, graph = await self._accepted(processing, unreadable)
         except GraphInvalid as error:
-            status = rejected(processing, error.reason, error.problems, self._clock())
-            if not any(one.active for one in await self._attempts(processing)):
-                self._window.release(name)
-            await self._write(stored, processing, status)
-            await write_events(self._client, processing, notes(processing.status, status), self._clock())
+            await self._reject(stored, processing, error)
             return None
         await self._revisions.pin(revision)
-        decision = await self._decide(processing, revision, graph)
+        decision = await self._decide(processing, revision, graph, unreadable)
         refusals = await self._actuator.execute(decision.actions)
         status = with_refusals(processing, decision.status, refusals, self._clock())
         await self._write(stored, processing, status)
         self._count(graph, processing.status, status)
         if not decision.busy and (not decision.needs_slot or status.state.at_rest):
             self._window.release(name)
-        await write_events(self._client, processing, notes(processing.status, status), self._clock())
+        await self._note(processing, status)
         # Clean up before raising: the deleted Jobs may be what exhausts the quota.
         again = await self._clean_up(processing, decision, status)
         raise_temporary(refusals)
         return again
 
+    async def _reject(self, stored: Document, processing: StarProcessing, error: GraphInvalid) -> None:
+        """A star without a graph starts nothing, but can be cancelled."""
+        status, now = processing.status, self._clock()
+        active = [one for one in await self._attempts(processing) if one.active]
+        if processing.spec.desired_state is DesiredState.CANCEL:
+            await self._actuator.execute([StopJob(one.job) for one in active if not one.leaving])
+            status = cancelled(processing, now)
+        else:
+            status = rejected(processing, error.reason, error.problems, now)
+        if not active:
+            self._window.release(processing.metadata.name)
+        await self._write(stored, processing, status)
+        await self._note(processing, status)
+
     def _nothing_to_decide(self, processing: StarProcessing) -> bool:
         """Whether only its TTL matters: true of most stars, and of nearly all when the operator starts."""
         status, metadata = processing.status, processing.metadata
         current = status.observed_generation == metadata.generation
-        return status.state.final and current and not self._view.has_jobs(metadata.name)
+        quiet = status.state.final and current and not troubled(status.conditions)
+        return quiet and not self._view.has_jobs(metadata.name)
 
     async def _clean_up(
         self, processing: StarProcessing, decision: Decision, status: StarProcessingStatus
@@ -130,7 +152,7 @@ class Reconciler:
         again.append(self._retention.expire(processing, status))
         return min((one for one in again if one is not None), default=None)
 
-    async def _accepted(self, processing: StarProcessing) -> tuple[str, Graph]:
+    async def _accepted(self, processing: StarProcessing, unreadable: tuple[str, ...]) -> tuple[str, Graph]:
         """The star's revision and graph. Raises GraphInvalid if the star cannot run."""
         try:
             revision, graph = await self._revisions.of(processing)
@@ -139,7 +161,7 @@ class Reconciler:
                 raise
             await self._revisions.refresh()
             revision, graph = await self._revisions.of(processing)
-        problems = acceptance.problems(processing.spec, graph)
+        problems = [*unreadable, *acceptance.problems(processing.spec, graph)]
         if problems and processing.status.revision is None:
             # No revision is pinned: correcting either the pipeline or the star may help.
             raise GraphInvalid("SpecInvalid", problems)
@@ -148,7 +170,9 @@ class Reconciler:
             return await self._revisions.pinned(processing)
         return revision, graph
 
-    async def _decide(self, processing: StarProcessing, revision: str, graph: Graph) -> Decision:
+    async def _decide(
+        self, processing: StarProcessing, revision: str, graph: Graph, unreadable: tuple[str, ...]
+    ) -> Decision:
         name = processing.metadata.name
         attempts = await self._attempts(processing)
         if any(one.active for one in attempts):
@@ -162,7 +186,8 @@ class Reconciler:
         def decided() -> Decision:
             admitted = self._window.holds(name)
             limits = self._max_steps_per_stage, self._start_seconds
-            return decide(Observed(processing, graph, revision, attempts, admitted, self._clock(), held, *limits))
+            now = self._clock()
+            return decide(Observed(processing, graph, revision, attempts, admitted, now, held, *limits, unreadable))
 
         decision = decided()
         if decision.needs_slot and held is None and not self._window.holds(name):
@@ -176,14 +201,26 @@ class Reconciler:
         for job in self._view.jobs_of(processing.metadata.name):
             if not owned_by(job, processing.metadata.uid):
                 continue  # of a deleted star of the same name
+            if not self._made(processing, job):
+                continue
             pods = self._view.pods_of(job["metadata"]["name"])
             if not pods_up_to_date(job, pods):
                 # The watch of pods lags behind that of Jobs, or the pod is gone: read it.
                 pods = await self._client.list(POD, f"{JOB_NAME_LABEL}={job['metadata']['name']}")
                 for pod in filter(pod_finished, pods):
                     self._view.put(POD, pod)  # its log is read later
-            found.append(await self._log_tail.complete(attempt(job, pods), pods))
+            completed = await self._log_tail.complete(attempt(job, pods), pods)
+            found.append(await self._causes.complete(completed))
         return tuple(found)
+
+    def _made(self, processing: StarProcessing, job: Document) -> bool:
+        """Whether the operator made a Job of the star."""
+        numbers = annotated_steps(job["metadata"].get("annotations", {}).get(STEPS_ANNOTATION, ""))
+        if made_for(job["metadata"]["name"], processing.metadata.name, processing.metadata.uid or "", numbers):
+            return True
+        fields = {"processing": processing.metadata.name, "job": job["metadata"]["name"]}
+        logger.warning("Job ignored: the operator did not make it", extra=fields)
+        return False
 
     async def _write(self, stored: Document, processing: StarProcessing, status: StarProcessingStatus) -> None:
         if status == processing.status:
@@ -209,6 +246,10 @@ class Reconciler:
         if status.state is not processing.status.state:
             fields = {"processing": name, "state": status.state.value, "progress": status.progress}
             logger.info("Star changed state", extra=fields)
+
+    async def _note(self, processing: StarProcessing, status: StarProcessingStatus) -> None:
+        noted = notes(processing.status, status, self._normal_events)
+        await write_events(self._client, processing, noted, self._clock())
 
     def _count(self, graph: Graph, old: StarProcessingStatus, new: StarProcessingStatus) -> None:
         before = {step.name: step for step in old.steps}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from plato_sas.api import Document
+from plato_sas.plan.conditions import COMPLETE
+from plato_sas.plan.star.status import PROGRESSING
 
 _LEVEL = 1  # documents are mostly repeated keys: the fastest level compresses them to a fifth
 
@@ -19,6 +21,7 @@ class PackedStar:
     version: int
     tree: tuple[str, str]
     revision: str | None
+    unexplained: bool  # it is neither at rest nor suspended, and its status does not say what it waits for
     _content: bytes
 
     @classmethod
@@ -30,6 +33,7 @@ class PackedStar:
             version_of(item),
             (spec["campaign"], spec["star"]),
             item.get("status", {}).get("revision"),
+            _unexplained(item.get("status", {})),
             _packed(item),
         )
 
@@ -53,6 +57,13 @@ class PackedFinished:
     def document(self) -> Document:
         """As for a star."""
         return _unpacked(self._content)
+
+
+def _unexplained(status: Document) -> bool:
+    if status.get("state", "Pending") not in ("Pending", "Running"):
+        return False
+    complete = next((one for one in status.get("conditions", []) if one["type"] == COMPLETE), None)
+    return complete is None or (complete["reason"] == PROGRESSING and not complete["message"])
 
 
 def _packed(item: Document) -> bytes:

@@ -16,12 +16,19 @@ def slim(kind: Kind, item: Document) -> Document:
     if kind is JOB:
         pod = item["spec"]["template"]["spec"]
         names = [{"name": one["name"]} for one in pod.get("initContainers", [])]
-        spec = {"template": {"spec": {"initContainers": names}}}
+        spec: Document = {"template": {"spec": {"initContainers": names}}}
+        if "suspend" in item["spec"]:
+            spec["suspend"] = item["spec"]["suspend"]
         return {"metadata": metadata, "spec": spec, "status": item.get("status", {})}
     if kind is POD:
         spec = {key: item["spec"][key] for key in ("nodeName", "activeDeadlineSeconds") if key in item["spec"]}
+        spec["initContainers"] = [_with_limits(one) for one in item["spec"].get("initContainers", [])]
         return {"metadata": metadata, "spec": spec, "status": _pod_status(item.get("status", {}))}
     return {**item, "metadata": metadata}
+
+
+def _with_limits(container: Document) -> Document:
+    return {"name": container["name"], "resources": {"limits": container.get("resources", {}).get("limits", {})}}
 
 
 def _pod_status(status: Document) -> Document:

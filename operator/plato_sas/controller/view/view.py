@@ -27,7 +27,8 @@ class View:
         self._objects: dict[Kind, dict[str, _Kept]] = {kind: {} for kind in WATCHED if kind is not PROCESSING}
         self._gone: dict[str, None] = {}  # uids, the oldest first
         self._star_by_label: dict[str, str] = {}
-        self._jobs_by_star: dict[str, set[str]] = defaultdict(set)
+        self._star_by_uid: dict[str, str] = {}
+        self._jobs_by_owner: dict[str, set[str]] = defaultdict(set)  # by the star's uid
         self._pods_by_job: dict[str, set[str]] = defaultdict(set)
         self._pods_by_star: dict[str, set[str]] = defaultdict(set)
         self._stars_by_tree: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -47,14 +48,14 @@ class View:
         return self._get(JOB, name)
 
     def jobs_of(self, star: str) -> list[Document]:
-        """The Jobs with a star's label."""
+        """The Jobs that a star owns."""
         return [_document(one) for one in self._kept_jobs(star)]
 
     def pods_of(self, job: str) -> list[Document]:
         return [_document(self._objects[POD][name]) for name in sorted(self._pods_by_job.get(job, ()))]
 
     def has_jobs(self, star: str) -> bool:
-        return label_value(star) in self._jobs_by_star
+        return self._uid(star) in self._jobs_by_owner
 
     def has_finished_job(self, star: str) -> bool:
         return any(isinstance(one, PackedFinished) for one in self._kept_jobs(star))
@@ -71,6 +72,10 @@ class View:
         """The other StarProcessings that write to the same folder of the product tree."""
         names = self._stars_by_tree[self._stars[star].tree]
         return [self._stars[name].document() for name in names if name != star]
+
+    def unexplained(self) -> dict[str, int]:
+        """The versions, by name, of the stars that are underway without saying what they wait for."""
+        return {name: star.version for name, star in self._stars.items() if star.unexplained}
 
     def stars(self) -> list[str]:
         return list(self._stars)
@@ -119,7 +124,11 @@ class View:
         return {_identity(kept)[0]: name for name, kept in self._objects[kind].items()}
 
     def _kept_jobs(self, star: str) -> list[_Kept]:
-        return [self._objects[JOB][name] for name in sorted(self._jobs_by_star.get(label_value(star), ()))]
+        return [self._objects[JOB][name] for name in sorted(self._jobs_by_owner.get(self._uid(star), ()))]
+
+    def _uid(self, star: str) -> str:
+        known = self._stars.get(star)
+        return known.uid if known is not None else ""
 
     def _get(self, kind: Kind, name: str) -> Document | None:
         kept = self._objects[kind].get(name)
@@ -141,7 +150,10 @@ class View:
         if kind is PROCESSING:
             return set(self._rivals_of(item["metadata"]["name"]))
         if kind in (JOB, POD):
-            star = self._star_by_label.get(item["metadata"].get("labels", {}).get(PROCESSING_LABEL, ""))
+            if kind is JOB:
+                star = self._star_by_uid.get(_owner(item))
+            else:
+                star = self._star_by_label.get(item["metadata"].get("labels", {}).get(PROCESSING_LABEL, ""))
             # Another star on the same products may wait for this Job to finish.
             return set(self._rivals_of(star)) if star is not None else set()
         # Pipelines and modules matter only to stars that have not been accepted yet.
@@ -152,6 +164,7 @@ class View:
         if kind is PROCESSING:
             self._stars[name] = star = PackedStar.of(item)
             self._star_by_label[label_value(name)] = name
+            self._star_by_uid[star.uid] = name
             self._stars_by_tree[star.tree] = (*self._stars_by_tree.get(star.tree, ()), name)
             metrics.KNOWN_STARS.set(len(self._stars))
             return
@@ -161,7 +174,7 @@ class View:
         known = self._objects[kind].get(name)
         self._objects[kind][name] = PackedFinished.of(item) if finished else item
         if kind is JOB:
-            self._jobs_by_star[labels.get(PROCESSING_LABEL, "")].add(name)
+            self._jobs_by_owner[_owner(item)].add(name)
             self._count_jobs(finished - isinstance(known, PackedFinished))
         elif kind is POD:
             self._pods_by_job[labels.get(JOB_NAME_LABEL, "")].add(name)
@@ -171,15 +184,17 @@ class View:
         if kind is PROCESSING:
             star = self._stars.pop(name)
             self._star_by_label.pop(label_value(name), None)
+            self._star_by_uid.pop(star.uid, None)
             others = tuple(one for one in self._stars_by_tree.pop(star.tree) if one != name)
             if others:
                 self._stars_by_tree[star.tree] = others
             metrics.KNOWN_STARS.set(len(self._stars))
             return
         known = self._objects[kind].pop(name)
-        labels = _document(known)["metadata"].get("labels", {})
+        document = _document(known)
+        labels = document["metadata"].get("labels", {})
         if kind is JOB:
-            _discard(self._jobs_by_star, labels.get(PROCESSING_LABEL, ""), name)
+            _discard(self._jobs_by_owner, _owner(document), name)
             self._count_jobs(-isinstance(known, PackedFinished))
         elif kind is POD:
             _discard(self._pods_by_job, labels.get(JOB_NAME_LABEL, ""), name)
@@ -209,6 +224,12 @@ def _document(kept: _Kept) -> Document:
 def _identity(kept: _Kept) -> tuple[str, int]:
     """The uid and version."""
     return (kept.uid, kept.version) if isinstance(kept, PackedFinished) else (kept["metadata"]["uid"], version_of(kept))
+
+
+def _owner(item: Document) -> str:
+    """The uid of the object's controller."""
+    owners = item["metadata"].get("ownerReferences", [])
+    return next((str(one["uid"]) for one in owners if one.get("controller")), "")
 
 
 def _discard(index: dict[Any, set[str]], key: Any, name: str) -> None:

@@ -21,7 +21,7 @@ from plato_sas.plan.catalogue.tables import MAX_ORDER, build_order, table_proble
 from plato_sas.plan.conditions import COMPLETE
 from plato_sas.plan.graph.graph import Graph
 from plato_sas.plan.messages import MAX_MESSAGE
-from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS, no_pod_yet, without_pod
+from plato_sas.plan.overdue import OVERDUE_SECONDS, awaited, overdue
 from plato_sas.plan.retries import INFRASTRUCTURE_RETRIES, pause_left
 from plato_sas.plan.times import seconds_between
 
@@ -141,15 +141,15 @@ def _follow(progress: _Progress, observed: Observed) -> None:
         lost = Failure(FailureClass.INFRASTRUCTURE, _JOB_LOST, f"Job {progress.status.job} was deleted")
         _failed(progress, lost, observed.now)
     elif mine.active:
-        waiting = mine.observed.waiting or without_pod(mine.observed, observed.now)
-        if no_pod_yet(mine.observed):
-            progress.again.append(POD_EXPECTED_SECONDS)
+        waiting = mine.observed.waiting or overdue(mine.observed, observed.now)
+        if awaited(mine.observed):
+            progress.again.append(OVERDUE_SECONDS)
         progress.update(
             started_at=mine.observed.started_at or progress.status.started_at,
             finished_at=None,
             message=f"{waiting[0]}: {waiting[1]}"[:MAX_MESSAGE] if waiting else None,
         )
-        progress.reason = waiting[0] if waiting and waiting[0].isalpha() else "Collecting"
+        progress.reason = waiting[0] if waiting else "Collecting"
     elif mine.report is not None:
         _published(progress, observed, mine, mine.report)
     else:

@@ -12,7 +12,7 @@ from plato_sas.jobs.attempt import Attempt
 from plato_sas.jobs.failure import Failure, FailureClass
 from plato_sas.plan.graph.graph import Graph
 from plato_sas.plan.messages import MAX_MESSAGE
-from plato_sas.plan.missing_pod import without_pod
+from plato_sas.plan.overdue import overdue
 from plato_sas.plan.retries import after_failure
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.outcomes import Outcome, is_news, left_behind, sound, started, take_back
@@ -63,7 +63,7 @@ def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
             if name == current or status.state is not StepState.PENDING:
                 ledger.steps[name] = take_back(status, number)
         elif name == current:
-            waiting = attempt.waiting or without_pod(attempt, now)
+            waiting = attempt.waiting or overdue(attempt, now)
             reason, message = (waiting[0][:64], waiting[1][-MAX_MESSAGE:]) if waiting else (None, None)
             running = started(status, attempt, name, StepState.RUNNING, now)
             ledger.steps[name] = running.model_copy(update={"reason": reason, "message": message})

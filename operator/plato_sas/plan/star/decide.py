@@ -30,7 +30,7 @@ from plato_sas.api import (
 from plato_sas.jobs.attempt import Attempt
 from plato_sas.jobs.stage import Run
 from plato_sas.plan.graph.graph import Graph
-from plato_sas.plan.missing_pod import POD_EXPECTED_SECONDS, no_pod_yet
+from plato_sas.plan.overdue import OVERDUE_SECONDS, awaited
 from plato_sas.plan.retries import pause_left
 from plato_sas.plan.star import acceptance, control, rerun
 from plato_sas.plan.star.attempts import fold
@@ -38,7 +38,7 @@ from plato_sas.plan.star.compose import compose
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.outcomes import UNPUBLISHED
 from plato_sas.plan.star.skips import skip
-from plato_sas.plan.star.stages import salvage_for, stage_for
+from plato_sas.plan.star.stages import check_for, checkable, salvage_for, stage_for
 from plato_sas.plan.star.status import Circumstances, summarise
 from plato_sas.plan.star.timeouts import START_SECONDS, LimitPod, timeouts
 
@@ -49,7 +49,8 @@ MAX_STEPS_PER_STAGE = 16
 class Observed:
     """Everything a decision may depend on. `now` is RFC 3339; `admitted`: the star has a slot.
 
-    `held`: reason and message of anything else that keeps the star from starting Jobs now.
+    `held`: reason and message of anything else that keeps the star from starting Jobs now. `unreadable`: problems of
+    what is missing in `processing` because it is not valid.
     """
 
     processing: StarProcessing
@@ -61,6 +62,7 @@ class Observed:
     held: tuple[str, str] | None = None
     max_steps_per_stage: int = MAX_STEPS_PER_STAGE
     start_seconds: int = START_SECONDS
+    unreadable: tuple[str, ...] = ()
 
 
 _NO_SLOT = ("WaitingForSlot", "the limit of running stars is reached")
@@ -68,7 +70,7 @@ _NO_SLOT = ("WaitingForSlot", "the limit of running stars is reached")
 
 @dataclass(frozen=True)
 class StartRun:
-    """Create the Job of a stage or a salvage."""
+    """Create the Job of a stage, a check or a salvage."""
 
     run: Run
 
@@ -107,15 +109,14 @@ class Decision:
 def decide(observed: Observed) -> Decision:
     """What to do next about one star."""
     processing, graph, now = observed.processing, observed.graph, observed.now
-    problems = acceptance.problems(processing.spec, graph)
+    problems = [*observed.unreadable, *acceptance.problems(processing.spec, graph)]
     new_rerun = rerun.wanted(processing) if not problems else None
     ledger, before = _opened(observed, new_rerun)
     fold(ledger, graph, observed.attempts, now)
     skip(ledger, graph, now)
     actions: list[Action] = [ReleaseJob(one) for one in ledger.recorded if not one.leaving]
     actions += [StopJob(one.job) for one in ledger.stray if not one.leaving]
-    # No event may ever come for a Job that gets no pod: look again without one.
-    again = [POD_EXPECTED_SECONDS for one in observed.attempts if no_pod_yet(one)]
+    again = [OVERDUE_SECONDS for one in observed.attempts if awaited(one)]
     busy, needs_slot = bool(ledger.in_flight), False
     followed = [one for one in observed.attempts if one.active and not one.leaving and one not in ledger.stray]
     ends = control.ends_now(processing.model_copy(update={"status": before}), now)
@@ -216,8 +217,11 @@ class _Starter:
         for job, names in self._salvages.items():
             actions.append(StartRun(salvage_for(processing, job, names, self._ledger.steps)))
         for steps in self._stages:
-            run = stage_for(processing, graph, steps, self._ledger.steps, self._rerun_id)
+            known = checkable(processing, steps, self._ledger.steps)
+            begin = check_for if known else stage_for
+            run = begin(processing, graph, known or steps, self._ledger.steps, self._rerun_id)
             actions.append(StartRun(run))
+            steps = known or steps
             # The other steps stay Pending until they run.
             self._ledger.update(
                 steps[0].name, state=StepState.RUNNING, attempt=run.numbers[steps[0].name], job=run.job,

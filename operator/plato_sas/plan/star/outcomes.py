@@ -7,6 +7,8 @@
 - it did not begin, or its inputs will not be published: it is reset as if nothing had happened.
 """
 
+from dataclasses import replace
+
 from plato_sas.api import StepState, StepStatus, seconds
 from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.jobs.failure import TIMED_OUT, Failure, FailureClass
@@ -47,7 +49,7 @@ def is_news(ledger: Ledger, attempt: Attempt, name: str) -> bool:
     if left_behind(ledger, attempt, name):
         return False
     status = ledger.steps[name]
-    if attempt.salvage:
+    if attempt.salvage or attempt.check:
         return True
     if status.job == attempt.job:
         # Publishing with a reason: the status already says that it is unpublished.
@@ -153,6 +155,7 @@ class Outcome:
                 "message": None,
                 "exit_code": 0 if state is StepState.SUCCEEDED else None,
                 "digest": published.digest,
+                "job": published.job or status.job,
                 "missing": list(published.missing) or None,
                 "finished_at": status.finished_at or self._at,
             }
@@ -224,10 +227,14 @@ class Outcome:
             return failure
         allowed = seconds(step.module.timeout)
         if seconds_between(times.started_at, times.finished_at) >= allowed - _ROUNDING_SECONDS:
-            return failure
+            text = f"step {step.name} ran longer than its timeout of {step.module.timeout} and was stopped"
+            return replace(failure, message=text)
         message = f"its pod reached its deadline before the step had run for {step.module.timeout}"
         return Failure(FailureClass.INFRASTRUCTURE, "PodDeadlineExceeded", message, step.name)
 
     def _take_back(self, step: GraphStep) -> None:
         status = self._ledger.steps[step.name]
-        self._ledger.steps[step.name] = take_back(status, self._attempt.numbers[step.name])
+        attempt = self._attempt
+        if attempt.check and attempt.failure is None and not attempt.reused:
+            status = status.model_copy(update={"digest": None})  # it was looked for in vain
+        self._ledger.steps[step.name] = take_back(status, attempt.numbers[step.name])

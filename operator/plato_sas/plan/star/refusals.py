@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from plato_sas.api import StarProcessing, StarProcessingStatus, StepState, StepStatus
 from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.refusal import Refusal
-from plato_sas.plan.star.status import Circumstances, summarise
+from plato_sas.plan.star.status import JOB_REFUSED, Circumstances, summarise
 
 
 def with_refusals(
@@ -26,7 +26,7 @@ def with_refusals(
 
 
 def _refused(step: StepStatus, refusal: Refusal, now: str) -> StepStatus:
-    update: dict[str, object] = {"reason": "JobRefused", "message": refusal.message[-MAX_MESSAGE:]}
+    update: dict[str, object] = {"reason": JOB_REFUSED, "message": refusal.message[-MAX_MESSAGE:]}
     if refusal.permanent:
         update |= {"state": StepState.FAILED, "finished_at": now}
     elif step.state is StepState.RUNNING:

@@ -27,8 +27,10 @@ def take_up(ledger: Ledger, graph: Graph, rerun: Rerun, same_graph: bool, attemp
         for name, number in one.numbers.items():
             numbers[name] = max(number, numbers.get(name, 0))
     for name in _concerned(ledger, graph, rerun, same_graph):
-        attempt = max(ledger.steps[name].attempt, numbers.get(name, 0))
-        ledger.steps[name] = StepStatus(name=name, state=StepState.PENDING, attempt=attempt)
+        old = ledger.steps[name]
+        attempt = max(old.attempt, numbers.get(name, 0))
+        # The digest says that there are products, which may turn out to be what the rerun would make.
+        ledger.steps[name] = StepStatus(name=name, state=StepState.PENDING, attempt=attempt, digest=old.digest)
         ledger.facts.pop(name, None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from plato_sas.api import StarProcessing, StepStatus, seconds
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import job_name, salvage_name
-from plato_sas.jobs.stage import Owner, SalvageRun, StageRun, StepRun
+from plato_sas.jobs.stage import CheckRun, Owner, SalvageRun, StageRun, StepRun
 from plato_sas.plan.graph.graph import BoundInput, Graph, GraphStep
 from plato_sas.plan.retries import memory
 from plato_sas.stager.description import (
@@ -39,6 +39,29 @@ def stage_for(
     describe = _Describer(processing, graph, stage, here, statuses)
     stage.steps.extend(describe.step(step) for step in steps)
     return StageRun(owner, stage, tuple(_run(step, statuses[step.name]) for step in steps))
+
+
+def check_for(
+    processing: StarProcessing, graph: Graph, steps: Sequence[GraphStep], statuses: Statuses, rerun: int
+) -> CheckRun:
+    """The check of steps that were published before, as their next attempts."""
+    run = stage_for(processing, graph, steps, statuses, rerun)
+    return CheckRun(run.owner, run.description)
+
+
+def checkable(processing: StarProcessing, steps: Sequence[GraphStep], statuses: Statuses) -> list[GraphStep]:
+    """The steps of a stage that may turn out not to need a run: they were published before, and so was what they read.
+
+    A step that a rerun names runs in any case.
+    """
+    named = (processing.spec.rerun.from_steps or []) if processing.spec.rerun is not None else []
+    here = {step.name for step in steps}
+    found: dict[str, GraphStep] = {}
+    for step in steps:
+        known = statuses[step.name].digest is not None and step.name not in named
+        if known and all(name in found for name in step.upstream & here):
+            found[step.name] = step
+    return list(found.values())
 
 
 def salvage_for(processing: StarProcessing, job: str, steps: Sequence[str], statuses: Statuses) -> SalvageRun:

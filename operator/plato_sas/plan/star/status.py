@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from plato_sas.api import (
     DesiredState,
@@ -12,27 +11,59 @@ from plato_sas.api import (
     StepState,
     StepStatus,
 )
-from plato_sas.plan.conditions import ACCEPTED, COMPLETE, with_condition
+from plato_sas.plan.conditions import ACCEPTED, Standing, with_condition, with_standing
 from plato_sas.plan.messages import beginning, ending, size
 from plato_sas.plan.star.control import CANCELLED, DEADLINE_EXCEEDED
+from plato_sas.plan.star.rerun import UPSTREAM_FAILED
 
+PROGRESSING = "Progressing"
+JOB_REFUSED = "JobRefused"
 _MAX_MESSAGE = 2048
 _MAX_STEP = 64
 # Bytes for all steps' messages together, so that a status with thirty failed steps stays under 16 KiB.
 _MAX_MESSAGES = 5000
+_STANDINGS = {
+    StarState.PENDING: Standing.UNDERWAY,
+    StarState.RUNNING: Standing.UNDERWAY,
+    StarState.SUSPENDED: Standing.SUSPENDED,
+    StarState.SUCCEEDED: Standing.SUCCEEDED,
+    StarState.FAILED: Standing.ENDED,
+    StarState.CANCELLED: Standing.ENDED,
+    StarState.REJECTED: Standing.ENDED,
+}
 
 
 def rejected(processing: StarProcessing, reason: str, problems: Sequence[str], now: str) -> StarProcessingStatus:
     """The status of a star whose spec cannot run."""
     old = processing.status
     message = beginning("; ".join(problems), _MAX_MESSAGE)
-    conditions = with_condition(old.conditions, processing, ACCEPTED, "False", reason, message, now)
-    conditions = with_condition(conditions, processing, COMPLETE, "False", "Rejected", message, now)
+    generation = processing.metadata.generation
+    conditions = with_condition(old.conditions, generation, ACCEPTED, "False", reason, message, now)
+    conditions = with_standing(conditions, generation, Standing.ENDED, "Rejected", message, now)
     return old.model_copy(
         update={
             "state": StarState.REJECTED,
             "observed_generation": processing.metadata.generation,
             "conditions": conditions,
+        }
+    )
+
+
+def cancelled(processing: StarProcessing, now: str) -> StarProcessingStatus:
+    """The status of a star that is cancelled although its graph cannot be had."""
+    reason, message = CANCELLED
+    update = {"state": StepState.CANCELLED, "reason": reason, "message": message, "finished_at": now}
+    steps = [one if one.state.final else one.model_copy(update=update) for one in processing.status.steps]
+    conditions = with_standing(
+        processing.status.conditions, processing.metadata.generation, Standing.ENDED, reason, message, now
+    )
+    return processing.status.model_copy(
+        update={
+            "state": StarState.CANCELLED,
+            "observed_generation": processing.metadata.generation,
+            "steps": steps,
+            "conditions": conditions,
+            "finished_at": processing.status.finished_at or now,
         }
     )
 
@@ -63,15 +94,15 @@ def summarise(
     # Prefer the running step: in a fused stage many others are Publishing.
     wanted = (StepState.FAILED,) if state is StarState.FAILED else (StepState.RUNNING, StepState.PUBLISHING)
     shown = next(filter(None, ([step.name for step in steps if step.state is one] for one in wanted)), [])
-    done = sum(step.state.final or step.state is StepState.PUBLISHING for step in steps)
+    done = sum(map(_done, steps))
+    generation = processing.metadata.generation
     reason, message = _explain(state, steps, problems, waiting)
     if problems:
         text = beginning("; ".join(problems), _MAX_MESSAGE)
-        conditions = with_condition(status.conditions, processing, ACCEPTED, "False", "SpecInvalid", text, now)
+        conditions = with_condition(status.conditions, generation, ACCEPTED, "False", "SpecInvalid", text, now)
     else:
-        conditions = with_condition(status.conditions, processing, ACCEPTED, "True", "Accepted", "", now)
-    complete: Literal["True", "False"] = "True" if state is StarState.SUCCEEDED else "False"
-    conditions = with_condition(conditions, processing, COMPLETE, complete, reason, message, now)
+        conditions = with_condition(status.conditions, generation, ACCEPTED, "True", "Accepted", "", now)
+    conditions = with_standing(conditions, generation, _STANDINGS[state], reason, message, now)
     begun = [step.started_at for step in steps if step.started_at]
     return status.model_copy(
         update={
@@ -85,6 +116,12 @@ def summarise(
             "finished_at": (status.finished_at or now) if state.at_rest else None,
         }
     )
+
+
+def _done(step: StepStatus) -> bool:
+    """Whether the step's products are there or about to be, or are not wanted."""
+    left_out = step.state is StepState.SKIPPED and step.reason != UPSTREAM_FAILED
+    return step.state.published or step.state is StepState.PUBLISHING or left_out
 
 
 def _bounded(steps: Sequence[StepStatus]) -> list[StepStatus]:
@@ -138,4 +175,14 @@ def _explain(
                 return waiting
             held = [step for step in steps if step.reason and not step.state.final]
             texts = [f"{step.name}: {step.reason}: {step.message or ''}".strip() for step in held]
-            return "Progressing", beginning("; ".join(texts), _MAX_MESSAGE)
+            return _held_up_by(steps) or PROGRESSING, beginning("; ".join(texts), _MAX_MESSAGE)
+
+
+def _held_up_by(steps: Sequence[StepStatus]) -> str | None:
+    """The reason why nothing of the star moves: its running steps are held up, and so is what could start."""
+    moving = [step for step in steps if step.state in (StepState.RUNNING, StepState.PUBLISHING)]
+    held = [step.reason for step in moving if step.state is StepState.RUNNING and step.reason]
+    if len(held) < len(moving):
+        return None
+    refused = [step.reason for step in steps if step.state is StepState.PENDING and step.reason == JOB_REFUSED]
+    return next(iter([*held, *refused]), None)

@@ -8,7 +8,7 @@ from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.plan.graph.graph import Graph
 from plato_sas.plan.times import seconds_between
 
-# Default limit for a container that cannot start because of its image or configuration.
+# Default limit for a container to start: its image, volumes or configuration may be missing.
 START_SECONDS = 600
 
 
@@ -45,9 +45,4 @@ def _remaining(one: Attempt, graph: Graph, now: str, start_seconds: int) -> floa
     begun = one.begun.get(step, StepTimes()).started_at if step is not None else None
     if step is not None and begun is not None:
         return seconds(graph.step(step).module.timeout) - seconds_between(begun, now)
-    if one.waiting is None:
-        return None
-    # The previous container had finished by then.
-    ends = [times.finished_at for times in one.begun.values() if times.finished_at is not None]
-    since = max(ends, default=one.pod_started_at)
-    return start_seconds - seconds_between(since, now) if since is not None else None
+    return start_seconds - seconds_between(one.idle_since, now) if one.idle_since is not None else None
