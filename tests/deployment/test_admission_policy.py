@@ -25,7 +25,7 @@ from e2e.setup import manifests
 from plato_sas.api import Document
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.catalogue import CatalogueRun, build_catalogue_job, catalogue_job_name
-from plato_sas.jobs.stage import Owner, SalvageRun, Site
+from plato_sas.jobs.stage import CheckRun, Owner, SalvageRun, Site
 from plato_sas.plan.catalogue.tables import build_order
 from tests.support.catalogue import IMAGE, catalogue, sample_graph
 from tests.support.samples import LIGHT_CURVE, graph
@@ -63,6 +63,11 @@ def stage() -> Document:
     return build_job(World(GRAPH).run().stage("a"), SITE)
 
 
+def check() -> Document:
+    run = World(GRAPH).run().stage("a")
+    return build_job(CheckRun(run.owner, run.description), SITE)
+
+
 def salvage() -> Document:
     world = World(GRAPH)
     world.decide()
@@ -81,7 +86,7 @@ def collection() -> Document:
     return build_catalogue_job(CatalogueRun(owner, 1, order, catalogue().spec.resources, 600, IMAGE), SITE)
 
 
-JOBS = {"stage": stage, "salvage": salvage, "catalogue": collection}
+JOBS = {"stage": stage, "check": check, "salvage": salvage, "catalogue": collection}
 
 Change = Callable[[Document], object]
 
