@@ -8,7 +8,7 @@ import pytest
 from plato_sas.jobs.attempt import AttemptState, StepTimes, attempt, job_finished, pods_up_to_date
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import STEPS_ANNOTATION
-from plato_sas.jobs.pods import pod_finished
+from plato_sas.jobs.pods import outlived, pod_finished
 from plato_sas.stager.messages import Problem, Published, PublishedStep, StagedIn, Withheld
 from tests.support.pods import (
     JOB,
@@ -225,3 +225,12 @@ def test_finished_and_terminal() -> None:
     assert not job_finished(job() | {"status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}})
     phases: list[Any] = ["Pending", "Running", "Succeeded", "Failed"]
     assert [pod_finished(pod(phase=phase)) for phase in phases] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("others", "finished"), [((), False), (("mesh",), True)])
+def test_a_pod_whose_main_container_has_ended_lives_on_for_an_injected_one_only(
+    others: tuple[str, ...], finished: bool
+) -> None:
+    one = pod(ended("stage-in"), ended("step-a"), ended("publish"), phase="Running")
+    one["status"]["containerStatuses"] += [{"name": name, "state": {"running": {"startedAt": NOW}}} for name in others]
+    assert (pod_finished(one), outlived(one)) == (finished, finished)

@@ -26,7 +26,10 @@ def pod_finished(pod: Document) -> bool:
 
 def outlived(pod: Document) -> bool:
     """Whether only a container that a site has injected, such as a service mesh's, keeps the pod alive."""
-    return pod.get("status", {}).get("phase") == "Running" and _main_exit(pod) is not None
+    if pod.get("status", {}).get("phase") != "Running" or _main_exit(pod) is None:
+        return False
+    # Without one, the pod is about to finish: the kubelet says so a moment after its last container's end.
+    return any("running" in one.get("state", {}) for one in _all_statuses(pod) if not names.ours(str(one["name"])))
 
 
 def succeeded(pod: Document) -> bool:
