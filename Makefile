@@ -46,6 +46,10 @@ kind-smoke: venv ## Bring up kind with two workers, put stars through, take it a
 chaos: platform ## Inject every fault and judge what becomes of the stars (about half an hour)
 	$(PYTHON) -m e2e.chaos
 
+.PHONY: fuzz
+fuzz: platform ## Try ten thousand hostile inputs (CASES=, SEED=)
+	$(PYTHON) -m e2e.fuzz --cases $(or $(CASES),10000) --seed $(or $(SEED),1)
+
 .PHONY: bench
 bench: test-prerequisites platform ## Measure speed and scale, then write docs/benchmarks.md (about two hours)
 	$(PYTHON) -m e2e.setup.toolchain kwok

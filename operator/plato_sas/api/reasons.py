@@ -144,6 +144,12 @@ CANCELLED = (
 # Of steps that failed, or wait for another attempt.
 FAILED = (
     Reason(
+        "WhenFailed",
+        "The step's `when` has no value for these facts: a division by zero, a wrong regular expression, a loop over "
+        "its budget. The step did not run.",
+        "Correct the StarPipeline, and rerun.",
+    ),
+    Reason(
         "ModuleFailed",
         "The module ended with an exit code for which no other reason here stands.",
         "Read the message, which is the module's own.",

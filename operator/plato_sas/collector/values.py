@@ -106,7 +106,7 @@ def _hdf5_values(content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return _in_file(file, columns)
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
         # what h5py raises if a file, an object or a type cannot be read
         raise ValueInvalid(f"not readable as HDF5: {error}") from None
 

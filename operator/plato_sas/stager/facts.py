@@ -63,4 +63,6 @@ def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
         raise FactsInvalid(f"{FACTS}: {name} is not a finite number")
     if isinstance(value, str) and len(value) > _MAX_STRING:
         raise FactsInvalid(f"{FACTS}: {name} is longer than {_MAX_STRING} characters")
+    if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
+        raise FactsInvalid(f"{FACTS}: {name} has a character that UTF-8 cannot hold (a lone surrogate)")
     return float(value) if isinstance(value, int) and expected == "number" else value

@@ -1,6 +1,7 @@
 """The stager's reports to the operator: one JSON document in the container's termination message."""
 
 import json
+import math
 import re
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,8 +12,9 @@ T = TypeVar("T")
 _CONTAINER_LIMIT = 4096
 _POD_LIMIT = 12 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
-_FACT = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_FACT = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SHORTEST = 200  # the least space that the other texts of a report leave to a message
 
 
@@ -125,7 +127,7 @@ def _encode(document: dict[str, Any]) -> str:
 def _document(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -140,16 +142,28 @@ def _checked(value: Any, kind: type[T], pattern: re.Pattern[str] | None = None) 
     return value
 
 
+def _reportable(value: Any) -> bool:
+    """Whether a status can hold a fact's value."""
+    match value:
+        case bool() | int():
+            return abs(value) < 2**63
+        case float():
+            return math.isfinite(value)
+        case str():
+            return not any("\ud800" <= one <= "\udfff" for one in value)
+    return False
+
+
 def _step(document: Any) -> PublishedStep:
     found = _checked(document, dict)
     digest, job = found.get("digest"), found.get("job")
     facts, missing = _checked(found.get("facts", {}), dict), _checked(found.get("missing", []), list)
-    if not all(_FACT.fullmatch(name) and isinstance(value, bool | int | float | str) for name, value in facts.items()):
+    if not all(_FACT.fullmatch(name) and _reportable(value) for name, value in facts.items()):
         raise _Malformed
     return PublishedStep(
         None if digest is None else _checked(digest, str, _SHA256),
         facts,
-        [_checked(one, str, _NAME) for one in missing],
+        [_checked(one, str, _PRODUCT) for one in missing],
         None if job is None else _checked(job, str, _NAME),
     )
 

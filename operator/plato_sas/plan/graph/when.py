@@ -32,6 +32,14 @@ class ConditionInvalid(ValueError):
     """The expression is not CEL, is not of type bool, or names a fact that does not exist."""
 
 
+class ConditionFailed(ValueError):
+    """The expression has no value for these facts, although none is absent: a division by zero, for example."""
+
+
+# How the reference implementation says that a variable has no value.
+_ABSENT = "No value with name"
+
+
 @dataclass(frozen=True)
 class Condition:
     """A checked expression. `references` are the (step, fact) pairs it reads."""
@@ -46,15 +54,36 @@ class Condition:
         return frozenset(step for step, _ in self.references)
 
     def evaluate(self, facts: Mapping[str, Mapping[str, Any]]) -> bool | None:
-        """Its value; None if it depends on an absent fact (`true || absent` is true, as in CEL)."""
+        """Its value; None if it depends on an absent fact (`true || absent` is true, as in CEL).
+
+        Raises ConditionFailed.
+        """
         data: dict[str, Any] = {}
         for step, fact in self.references:
             value = facts.get(step, {}).get(fact)
+            if isinstance(value, str) and not _encodable(value):
+                raise ConditionFailed(f"facts['{step}'].{fact} has a character that UTF-8 cannot hold")
             if value is not None:
                 name = _variable(step, fact)
                 data[name] = float(value) if self._types[name] is ValueType.NUMBER else value
-        result = self._program.eval(data=data)
-        return bool(result.value()) if result.type() == cel.Type.BOOL else None
+        try:
+            result = self._program.eval(data=data)
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+            # A loop over its budget, or a number that does not fit.
+            raise ConditionFailed(_readable(str(error))) from None
+        if result.type() == cel.Type.BOOL:
+            return bool(result.value())
+        if _ABSENT in str(result.value()):
+            return None
+        raise ConditionFailed(_readable(str(result.value())))
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _variable(step: str, fact: str) -> str:
@@ -78,6 +107,8 @@ def compile_condition(expression: str, declared: Mapping[str, Mapping[str, Value
         references[step, fact] = None
         return _variable(step, fact)
 
+    if not _encodable(expression):
+        raise ConditionInvalid("the expression has a character that UTF-8 cannot hold")
     rewritten = _TOKEN.sub(replace, expression)
     types = {_variable(step, fact): declared[step][fact] for step, fact in references}
     environment = cel.NewEnv(variables={name: _TYPES[kind] for name, kind in types.items()})
@@ -87,13 +118,20 @@ def compile_condition(expression: str, declared: Mapping[str, Mapping[str, Value
         raise ConditionInvalid(_readable(str(error))) from None
     if program.return_type() != cel.Type.BOOL:
         raise ConditionInvalid("the expression must be of type bool")
-    return Condition(expression, tuple(references), program, types)
+    condition = Condition(expression, tuple(references), program, types)
+    try:
+        condition.evaluate({})  # what fails without any fact fails always
+    except ConditionFailed as error:
+        raise ConditionInvalid(str(error)) from None
+    return condition
 
 
 def _readable(error: str) -> str:
     """The checker's first line, without prefixes and positions, which refer to the rewritten text."""
-    first = error.splitlines()[0]
-    text = re.sub(r"^INVALID_ARGUMENT:\s*ERROR:\s*<input>:\d+:\d+:\s*|\s*\[INVALID_ARGUMENT\]$", "", first)
-    if "(double, int)" in text or "(int, double)" in text:
+    first = (error.splitlines() or ["unknown error"])[0]
+    text = re.sub(r"^[A-Z_]+:\s*(ERROR:\s*<input>:\d+:\d+:\s*)?|\s*\[[A-Z_]+\]$", "", first)
+    if "(double, int)" in text:
         text += " (write a whole number as 3.0 beside a fact of type number)"
+    elif "(int, double)" in text:
+        text += " (write 3.0 as 3 beside a fact of type integer)"
     return re.sub(r"facts_([a-z0-9D]+)__", lambda match: f"facts['{match[1].replace('D', '-')}'].", text)

@@ -1,11 +1,14 @@
-"""Which steps do not run, and why."""
+"""Which steps do not run, and why: they are skipped, or have failed if their `when` has no value."""
 
 from plato_sas.api import StepState
 from plato_sas.plan.graph.graph import Graph, GraphStep
+from plato_sas.plan.graph.when import ConditionFailed
 from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.rerun import UPSTREAM_FAILED
 from plato_sas.plan.star.stages import present
+
+WHEN_FAILED = "WhenFailed"
 
 
 def skip(ledger: Ledger, graph: Graph, now: str) -> None:
@@ -22,9 +25,8 @@ def skip(ledger: Ledger, graph: Graph, now: str) -> None:
         found = reason_to_skip(step, ledger)
         if found is not None:
             reason, message = found
-            ledger.update(
-                step.name, state=StepState.SKIPPED, reason=reason, message=message[:MAX_MESSAGE], finished_at=now
-            )
+            state = StepState.FAILED if reason == WHEN_FAILED else StepState.SKIPPED
+            ledger.update(step.name, state=state, reason=reason, message=message[:MAX_MESSAGE], finished_at=now)
 
 
 def reason_to_skip(step: GraphStep, ledger: Ledger) -> tuple[str, str] | None:
@@ -37,7 +39,10 @@ def reason_to_skip(step: GraphStep, ledger: Ledger) -> tuple[str, str] | None:
             # Even an optional input is not left out if its producer failed: the result would silently differ.
             return UPSTREAM_FAILED, f"step {name} did not succeed"
     if step.when is not None and step.when.steps <= final:
-        value = step.when.evaluate(ledger.facts)
+        try:
+            value = step.when.evaluate(ledger.facts)
+        except ConditionFailed as error:
+            return WHEN_FAILED, f"when: {step.when.expression}: {error}"
         if value is None:
             return "FactAbsent", f"when: {step.when.expression}: a fact it needs was not reported"
         if not value:
