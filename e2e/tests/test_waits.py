@@ -1,6 +1,7 @@
 """What holds a star up is told, and passes with its cause: a site's policies, queues, meshes, webhooks and volumes."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -113,6 +114,18 @@ def test_a_final_star_whose_jobs_are_gone_runs_again(site: Site) -> None:
     site.patch("again", {"rerun": {"id": 1, "from": ["waiter"]}})
     until(lambda: site.star("again")["status"].get("rerun") == 1, "the rerun taken up", 30)
     assert steps(site.finished("again", 60))["waiter"]["attempt"] == 2
+
+
+def test_parameters_of_a_final_star_change_with_a_rerun_only(site: Site) -> None:
+    site.start("settled", pipeline="waiter")
+    site.finished("settled", 60)
+    changed = {"parameters": {"waiter": {"message": "another way"}}}
+    with pytest.raises(CommandFailed, match=r"only together with a higher spec\.rerun\.id"):
+        site.patch("settled", changed)
+    site.patch("settled", changed | {"rerun": {"id": int(time.time())}})
+    until(lambda: site.star("settled")["status"].get("rerun"), "the rerun taken up", 30)
+    assert site.finished("settled", 60)["state"] == "Succeeded"
+    assert site.manifest("settled", "waiter")["parameters"]["message"] == "another way"
 
 
 def test_a_webhook_that_does_not_answer_is_named_and_the_star_goes_on_after_it(site: Site) -> None:

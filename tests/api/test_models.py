@@ -197,7 +197,7 @@ def test_a_rerun_has_a_number_and_says_what_to_look_at_again(wish: dict[str, Any
     assert star(rerun={"id": 1, **wish}).to_dict()["spec"]["rerun"] == {"id": 1, "failed": False, **wish}
 
 
-@pytest.mark.parametrize("rerun", [{}, {"id": 0}, {"id": 1000001}, {"id": 1, "from": []}, {"id": 1, "from": ["A"]}])
+@pytest.mark.parametrize("rerun", [{}, {"id": 0}, {"id": 10000000000}, {"id": 1, "from": []}, {"id": 1, "from": ["A"]}])
 def test_another_form_of_rerun_is_refused(rerun: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"spec\.rerun"):
         star(rerun=rerun)

@@ -129,7 +129,7 @@ class CatalogueRerun(ApiModel):
 
     id: int = Field(
         ge=1,
-        le=1000000,
+        le=9999999999,
         description="Number of the request, higher than that of the one before. Each is carried out once.",
     )
 

@@ -126,11 +126,13 @@ def _open_api(model: type[ApiModel]) -> Schema:
     for part in ("spec", "status"):
         if part in document["properties"]:
             properties[part] = structural(document["properties"][part], definitions, defaults=part == "spec")
+    rules = document.get("x-kubernetes-validations")
     return {
         "type": "object",
         "description": document["description"],
         "required": ["spec"],
         "properties": properties,
+        **({"x-kubernetes-validations": rules} if rules else {}),
     }
 
 

@@ -110,8 +110,11 @@ class Rerun(ApiModel):
 
     id: int = Field(
         ge=1,
-        le=1000000,
-        description="Number of the request, higher than that of the one before. Each is carried out once.",
+        le=9999999999,
+        description=(
+            "Number of the request, higher than that of the one before, such as the time in seconds (date +%s). Each "
+            "is carried out once."
+        ),
     )
     from_steps: list[StepName] | None = Field(
         None,
@@ -310,8 +313,28 @@ class StarProcessingStatus(ApiModel):
     finished_at: Timestamp | None = Field(None, description="When the star reached its final state, in UTC.")
 
 
+_FINAL = ", ".join(f"'{state.value}'" for state in StarState if state.final)
+# What a final star was made with stays visible in its spec.
+_UNCHANGED = " && ".join(
+    f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
+    for new, old in ((f"self.spec.{one}", f"oldSelf.spec.{one}") for one in ("parameters", "inputs"))
+)
+
+
 class StarProcessing(ApiModel):
     """The processing of one star by one pipeline."""
+
+    model_config = {
+        "json_schema_extra": cel_rules(
+            (
+                "!has(oldSelf.status) || !has(oldSelf.status.state) || "
+                f"!(oldSelf.status.state in [{_FINAL}]) || ({_UNCHANGED}) || "
+                "(has(self.spec.rerun) && (!has(oldSelf.spec.rerun) || self.spec.rerun.id > oldSelf.spec.rerun.id))",
+                "parameters and inputs of a final star change only together with a higher spec.rerun.id, which runs "
+                "the steps concerned",
+            ),
+        )
+    }
 
     api_version: Literal["plato-sas.io/v1alpha1"] = API_VERSION
     kind: Literal["StarProcessing"] = "StarProcessing"
