@@ -213,12 +213,35 @@ def test_a_product_of_the_campaign_before_is_read_from_there() -> None:
     assert (kit.optional, kit.late) == (True, True)
 
 
-def test_a_fused_step_reads_the_unpublished_file_of_the_one_before() -> None:
+def test_a_fused_step_reads_in_the_folder_of_the_one_before() -> None:
     one = fused()
     mounts = containers(build_job(one, SITE))["step-b"]["volumeMounts"]
-    (read,) = [mount for mount in mounts if mount["mountPath"] == f"/sas/in/{output_of('a')}"]
-    assert read["subPath"] == f"q1/KIC6603624/.attempts/{one.description.id}/a/{output_of('a')}.h5"
+    assert f"/sas/in/{output_of('a')}" not in {mount["mountPath"] for mount in mounts}, "a link, made by stage-in"
+    (read,) = [mount for mount in mounts if mount["mountPath"] == "/sas/upstream/a"]
+    assert read["subPath"] == f"q1/KIC6603624/.attempts/{one.description.id}/a"
     assert (read["name"], read["readOnly"]) == ("products", True)
+
+
+def test_the_folder_of_a_step_is_mounted_once_however_many_of_its_files_are_read() -> None:
+    modules = {
+        "a": module(outputs=[{"name": "ONE"}, {"name": "TWO"}]),
+        "b": module(inputs=[{"name": "ONE"}, {"name": "TWO"}]),
+    }
+    inputs = [{"name": name, "step": "a"} for name in ("ONE", "TWO")]
+    spec = pipeline([{"name": "a", "module": "a"}, {"name": "b", "module": "b", "inputs": inputs}])
+    run = World(build_graph("sas-test", spec, modules)).run().stage("a")
+    mounts = [mount["mountPath"] for mount in containers(build_job(run, SITE))["step-b"]["volumeMounts"]]
+    assert mounts == ["/sas", "/sas/out", "/tmp", "/sas/upstream/a"]
+
+
+def test_the_node_opens_no_path_in_which_a_module_could_have_put_a_link() -> None:
+    """The kubelet follows links inside a volume: what a module can write may be no more than a path's last folder."""
+    one = fused()
+    writable = {f"q1/KIC6603624/.attempts/{one.job}/{step}" for step in "ab"}
+    for container in containers(build_job(one, SITE)).values():
+        for mount in container["volumeMounts"]:
+            path = mount.get("subPath", "")
+            assert path in writable or not any(path.startswith(f"{folder}/") for folder in writable)
 
 
 def test_publish_is_told_what_to_publish() -> None:

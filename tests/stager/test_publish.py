@@ -150,7 +150,7 @@ def test_an_empty_output_is_refused(pod: Pod) -> None:
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "folder", "socket"])
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard link", "fifo", "folder", "socket"])
 def test_an_output_is_a_regular_file(pod: Pod, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = pod.begin()
     path = pod.out(stage) / "OUT.h5"
@@ -159,6 +159,9 @@ def test_an_output_is_a_regular_file(pod: Pod, kind: str, monkeypatch: pytest.Mo
             path.symlink_to(pod.light_curve)
         case "dangling":
             path.symlink_to("nowhere")
+        case "hard link":
+            (path.parent / "other").write_bytes(b"result")
+            path.hardlink_to(path.parent / "other")
         case "fifo":
             os.mkfifo(path)
         case "folder":

@@ -11,12 +11,14 @@ STAGE_VARIABLE = "SAS_STAGE"
 PUBLISH_VARIABLE = "SAS_PUBLISH"
 
 ATTEMPTS = ".attempts"  # in a star's folder: unpublished attempts
+UPSTREAM = "upstream"  # in a module's /sas: folders of the steps that ran before it in the same pod
 
 
 class InputDescription(NamedTuple):
     """A file that a step reads. `path` is relative to the volume's root.
 
-    A `late` input is copied by stage-in itself, which alone can tell whether it exists; the others are mounted.
+    A `late` input is copied by stage-in itself, which alone can tell whether it exists; one `made_by` a step of the
+    same stage is a link into that step's folder; the others are mounted.
     """
 
     name: str
@@ -28,6 +30,11 @@ class InputDescription(NamedTuple):
     made_by: str | None = None  # the step of this stage that produces it
     optional: bool = False
     late: bool = False
+
+    @property
+    def file(self) -> PurePosixPath:
+        """`path`, taken apart."""
+        return PurePosixPath(self.path)
 
 
 class OutputDescription(NamedTuple):

@@ -1,8 +1,6 @@
 """What a module left in /sas/out: declared outputs, and undeclared files."""
 
 import os
-from collections.abc import Container
-from contextlib import suppress
 from pathlib import Path
 
 from plato_sas.stager.description import StepDescription
@@ -15,19 +13,15 @@ from plato_sas.stager.removing import remove
 Outputs = dict[str, PublishedFile]
 
 
-def take_outputs(step: StepDescription, folder: Path, mounted: Container[str]) -> tuple[Outputs, list[str]]:
+def take_outputs(step: StepDescription, folder: Path) -> tuple[Outputs, list[str]]:
     """The declared outputs that exist, made durable and read-only, and the absent optional ones.
 
-    `mounted`: outputs that the kubelet mounts for a later step. Raises Problem, naming the output, or OSError.
+    Raises Problem, naming the output, or OSError.
     """
     found: Outputs = {}
     missing: list[str] = []
     for output in step.outputs:
         where = f"step {step.name}: output {output.name}: /sas/out"
-        if output.name in mounted:
-            # The kubelet creates a folder if a file to be mounted does not exist.
-            with suppress(OSError):
-                (folder / output.path).rmdir()
         try:
             descriptor = open_regular(folder / output.path)
         except FileNotFoundError:
@@ -39,7 +33,11 @@ def take_outputs(step: StepDescription, folder: Path, mounted: Container[str]) -
         except NotAFile as error:
             raise Problem(step.name, "OutputInvalid", f"{where}/{error}") from None
         with open(descriptor, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
+            size, names = os.fstat(file.fileno()).st_size, os.fstat(file.fileno()).st_nlink
+            if names != 1:
+                # Through its other name a published product could be changed.
+                message = f"{where}/{output.path} is a hard link: the file has {names} names"
+                raise Problem(step.name, "OutputInvalid", message)
             if size == 0:
                 raise Problem(step.name, "OutputInvalid", f"{where}/{output.path} is empty")
             found[output.name] = PublishedFile(output.path, size, sha256(file.fileno()))
