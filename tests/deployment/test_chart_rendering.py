@@ -179,6 +179,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         "modules.tolerations[0].key=science",
         "modules.tolerations[0].operator=Exists",
         "modules.priorityClassName=low",
+        "modules.maxOutputSize=2Gi",
         "storage.inputs.claimName=in",
         "storage.products.claimName=out",
     )
@@ -196,6 +197,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
             node_selector=(("disk", "fast"), ("pool", "science")),
             tolerations=({"key": "science", "operator": "Exists"},),
             priority_class="low",
+            max_output_size=2 << 30,
         ),
         max_active_stars=2_000_000,
         workers=3,

@@ -253,6 +253,16 @@ def test_publish_is_told_what_to_publish() -> None:
         assert order.steps == list(run.numbers)
 
 
+def test_publish_gets_the_modules_limit_of_an_output_or_the_sites() -> None:
+    limited = graph({"a": []}, module_fields={"a": {"outputs": [{"name": "ONE", "maxSize": "2Gi"}, {"name": "TWO"}]}})
+    one = World(limited).run().stage("a")
+    assert [output.max_size for output in one.description.steps[0].outputs] == [2 << 30, None]
+    for run in (one, salvage()):
+        publish = containers(build_job(run, replace(SITE, max_output_size=1 << 20)))["publish"]
+        (variable,) = [v for v in publish["env"] if v["name"] == "SAS_PUBLISH"]
+        assert PublishOrder.from_json(variable["value"]).max_size == 1 << 20
+
+
 def test_a_salvage_is_publish_alone() -> None:
     job = build_job(salvage(), SITE)
     assert list(containers(job)) == ["publish"]

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from plato_sas.stager.description import InputDescription, OutputDescription
-from tests.support.pod import LIGHT_CURVE, Pod, digest, step, withheld
+from plato_sas.stager.publish import publish
+from tests.support.pod import LIGHT_CURVE, Pod, digest, order, step, withheld
 
 
 def test_a_published_step_is_its_outputs_and_a_manifest(pod: Pod) -> None:
@@ -147,6 +148,26 @@ def test_an_empty_output_is_refused(pod: Pod) -> None:
     (pod.out(stage) / "OUT.h5").touch()
     problem = withheld(pod, stage)
     assert (problem.reason, problem.message) == ("OutputInvalid", "step msap1: output OUT: /sas/out/OUT.h5 is empty")
+
+
+@pytest.mark.timeout(20)
+def test_an_output_above_its_limit_is_refused_without_being_read(pod: Pod) -> None:
+    stage = pod.begin(step(outputs=[OutputDescription("OUT", "OUT.h5", max_size=1 << 20)]))
+    with (pod.out(stage) / "OUT.h5").open("wb") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing: it would be read for an hour
+    problem = withheld(pod, stage)
+    assert (problem.reason, problem.message) == (
+        "OutputTooLarge",
+        "step msap1: output OUT: /sas/out/OUT.h5 has 1099511627776 bytes, more than the 1048576 that it may have",
+    )
+
+
+@pytest.mark.parametrize(("own", "outcome"), [(None, "OutputTooLarge"), (7, None), (5, "OutputTooLarge")])
+def test_the_sites_limit_holds_for_outputs_without_their_own(pod: Pod, own: int | None, outcome: str | None) -> None:
+    stage = pod.begin(step(outputs=[OutputDescription("OUT", "OUT.h5", max_size=own)]))
+    pod.write(stage)
+    failed = publish(order(stage)._replace(max_size=5), pod.roots).failed
+    assert [one.reason for one in failed.values()] == ([outcome] if outcome else [])
 
 
 @pytest.mark.timeout(20)

@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plato_sas.api import Document
+from pydantic import TypeAdapter, ValidationError
+
+from plato_sas.api import Document, amount
+from plato_sas.api.base import Quantity
 from plato_sas.jobs.stage import Site
 
 _PREFIX = "PLATO_SAS_"
+_QUANTITY: TypeAdapter[str] = TypeAdapter(Quantity)
 
 
 class SettingInvalid(ValueError):
@@ -66,6 +70,7 @@ class Settings:
             node_selector=tuple(_pair(read.name("NODE_SELECTOR"), one) for one in selector.split(",") if one),
             tolerations=read.tolerations("TOLERATIONS"),
             priority_class=read.text("PRIORITY_CLASS", "") or None,
+            max_output_size=read.size("MAX_OUTPUT_SIZE", Site.max_output_size),
         )
         return cls(
             namespace=read.text("NAMESPACE"),
@@ -139,6 +144,14 @@ class _Reader:
         if not path.is_absolute():
             raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is not an absolute path")
         return path
+
+    def size(self, key: str, default: int) -> int:
+        """In bytes, of a quantity such as 16Gi."""
+        written = self.text(key, str(default))
+        try:
+            return int(amount(_QUANTITY.validate_python(written)))
+        except ValidationError:
+            raise SettingInvalid(f"{self.name(key)}: {written!r} is not a size such as 16Gi") from None
 
     def integer(self, key: str, default: int, minimum: int, maximum: int | None = None) -> int:
         written = self.text(key, str(default))

@@ -116,6 +116,7 @@ def _stage_in(stage: StageRun, site: Site) -> Document:
 
 
 def _publish(order: PublishOrder, site: Site) -> Document:
+    order = order._replace(max_size=site.max_output_size)
     node = {"name": "SAS_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
     return _stager(names.PUBLISH, site, [variable(PUBLISH_VARIABLE, order.to_json()), node])
 

@@ -85,3 +85,4 @@ class Site:
     node_selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[Document, ...] = ()
     priority_class: str | None = None
+    max_output_size: int = 16 << 30  # in bytes, of an output whose module does not say

@@ -43,6 +43,7 @@ class OutputDescription(NamedTuple):
     name: str
     path: str
     optional: bool = False
+    max_size: int | None = None  # in bytes; the order's if None
 
 
 class FactDescription(NamedTuple):
@@ -129,6 +130,7 @@ class PublishOrder(NamedTuple):
     attempt: str  # the id of the stage that ran them
     steps: list[str]
     containers: int = 1  # of the publishing pod: they share the space for reports
+    max_size: int | None = None  # of an output whose description has no limit, in bytes
 
     @property
     def folder(self) -> PurePosixPath:

@@ -13,10 +13,10 @@ from plato_sas.stager.removing import remove
 Outputs = dict[str, PublishedFile]
 
 
-def take_outputs(step: StepDescription, folder: Path) -> tuple[Outputs, list[str]]:
+def take_outputs(step: StepDescription, folder: Path, max_size: int | None) -> tuple[Outputs, list[str]]:
     """The declared outputs that exist, made durable and read-only, and the absent optional ones.
 
-    Raises Problem, naming the output, or OSError.
+    `max_size` is the limit of an output that has none of its own. Raises Problem, naming the output, or OSError.
     """
     found: Outputs = {}
     missing: list[str] = []
@@ -40,6 +40,10 @@ def take_outputs(step: StepDescription, folder: Path) -> tuple[Outputs, list[str
                 raise Problem(step.name, "OutputInvalid", message)
             if size == 0:
                 raise Problem(step.name, "OutputInvalid", f"{where}/{output.path} is empty")
+            limit = max_size if output.max_size is None else output.max_size
+            if limit is not None and size > limit:  # before it is read: a sparse file costs nothing to make
+                message = f"{where}/{output.path} has {size} bytes, more than the {limit} that it may have"
+                raise Problem(step.name, "OutputTooLarge", message)
             found[output.name] = PublishedFile(output.path, size, sha256(file.fileno()))
             os.fchmod(file.fileno(), 0o444)  # published products do not change
             os.fsync(file.fileno())

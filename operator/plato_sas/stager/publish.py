@@ -119,7 +119,7 @@ class _Attempt:
         if made is None:
             return None
         folder.chmod(0o755)  # the module could have changed it
-        outputs, missing = take_outputs(step, folder)
+        outputs, missing = take_outputs(step, folder, self._order.max_size)
         aside = self._facts_aside(name)
         try:
             facts = read_facts(aside if aside.exists() else folder / FACTS, step.facts)
