@@ -139,7 +139,18 @@ def test_a_missing_output_is_named_and_nothing_is_visible(pod: Pod) -> None:
     problem = withheld(pod, pod.begin())
     assert problem.reason == "OutputMissing"
     assert problem.message == (
-        "step msap1: output OUT: /sas/out/OUT.h5 does not exist, although the module ended with exit code 0"
+        "step msap1: output OUT: /sas/out/OUT.h5 does not exist, although the module ended with exit code 0; "
+        "the folder is empty"
+    )
+
+
+def test_what_is_there_instead_of_a_missing_output_is_told_by_a_few_names(pod: Pod) -> None:
+    stage = pod.begin()
+    for name in ("out.h5", "a\x1b[31m", *(f"plot-{number}.png" for number in range(9))):
+        (pod.out(stage) / name).write_bytes(b"x")
+    message = withheld(pod, stage).message
+    assert message.endswith("; the folder has a\\x1b[31m, out.h5, plot-0.png, plot-1.png, plot-2.png and 6 more"), (
+        "names are escaped"
     )
 
 

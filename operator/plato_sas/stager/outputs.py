@@ -12,6 +12,8 @@ from plato_sas.stager.removing import remove
 
 Outputs = dict[str, PublishedFile]
 
+_NAMED = 5
+
 
 def take_outputs(step: StepDescription, folder: Path, max_size: int | None) -> tuple[Outputs, list[str]]:
     """The declared outputs that exist, made durable and read-only, and the absent optional ones.
@@ -28,7 +30,8 @@ def take_outputs(step: StepDescription, folder: Path, max_size: int | None) -> t
             if output.optional:
                 missing.append(output.name)
                 continue
-            message = f"{where}/{output.path} does not exist, although the module ended with exit code 0"
+            ended = "although the module ended with exit code 0"
+            message = f"{where}/{output.path} does not exist, {ended}; {_contents(folder)}"
             raise Problem(step.name, "OutputMissing", message) from None
         except NotAFile as error:
             raise Problem(step.name, "OutputInvalid", f"{where}/{error}") from None
@@ -48,6 +51,15 @@ def take_outputs(step: StepDescription, folder: Path, max_size: int | None) -> t
             os.fchmod(file.fileno(), 0o444)  # published products do not change
             os.fsync(file.fileno())
     return found, missing
+
+
+def _contents(folder: Path) -> str:
+    """What is there instead, for a message: mostly it shows the mistake."""
+    names = sorted(os.listdir(folder))
+    if not names:
+        return "the folder is empty"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"the folder has {', '.join(one[:64] for one in names[:_NAMED])}{more}"
 
 
 def remove_undeclared(step: StepDescription, folder: Path) -> int:
