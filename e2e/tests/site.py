@@ -65,7 +65,7 @@ class Site:
                 *({"name": one, "type": "boolean", "default": "false"} for one in _FLAGS),
                 {"name": "sleep_s", "type": "number", "default": 0},
                 {"name": "true_share", "type": "number", "default": 1, "minimum": 0, "maximum": 1},
-                {"name": "message", "type": "string", "default": ""},
+                *({"name": one, "type": "string", "default": ""} for one in ("message", "pry", "plant", "target")),
                 {"name": "facts", "type": "string", "default": "{}"},
             ],
             "resources": {"cpu": "50m", "memory": "64Mi", "scratch": "16Mi"},

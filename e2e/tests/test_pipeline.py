@@ -102,7 +102,7 @@ def test_what_a_module_can_see_and_do(site: Site, branching: str) -> None:
 
     seen = json.loads((site.products / "e2e" / "curious" / "probe" / "IDP_B.h5").read_text())
     assert seen == {
-        "inputs": ["IDP_A"], "sas": ["in", "out", "params.json"], "out": [], "uid": 10001, "token": False,
+        "inputs": ["IDP_A"], "sas": ["in", "out", "params.json", "upstream"], "out": [], "uid": 10001, "token": False,
         "writable": ["/sas/out", "/tmp"], "input_writable": False, "services": ["KUBERNETES_SERVICE_HOST"],
         "star": "curious", "step": "probe",
     }  # fmt: skip

@@ -187,6 +187,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         "modules.priorityClassName=low",
         "modules.podAnnotations.sidecar\\.istio\\.io/inject=no",
         "modules.podLabels.team=sas",
+        "modules.maxOutputSize=2Gi",
         "storage.inputs.claimName=in",
         "storage.products.claimName=out",
     )
@@ -206,6 +207,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
             priority_class="low",
             pod_annotations=(("sidecar.istio.io/inject", "no"),),
             pod_labels=(("team", "sas"),),
+            max_output_size=2 << 30,
         ),
         max_active_stars=2_000_000,
         workers=3,

@@ -213,12 +213,35 @@ def test_a_product_of_the_campaign_before_is_read_from_there() -> None:
     assert (kit.optional, kit.late) == (True, True)
 
 
-def test_a_fused_step_reads_the_unpublished_file_of_the_one_before() -> None:
+def test_a_fused_step_reads_in_the_folder_of_the_one_before() -> None:
     one = fused()
     mounts = containers(build_job(one, SITE))["step-b"]["volumeMounts"]
-    (read,) = [mount for mount in mounts if mount["mountPath"] == f"/sas/in/{output_of('a')}"]
-    assert read["subPath"] == f"q1/KIC6603624/.attempts/{one.description.id}/a/{output_of('a')}.h5"
+    assert f"/sas/in/{output_of('a')}" not in {mount["mountPath"] for mount in mounts}, "a link, made by stage-in"
+    (read,) = [mount for mount in mounts if mount["mountPath"] == "/sas/upstream/a"]
+    assert read["subPath"] == f"q1/KIC6603624/.attempts/{one.description.id}/a"
     assert (read["name"], read["readOnly"]) == ("products", True)
+
+
+def test_the_folder_of_a_step_is_mounted_once_however_many_of_its_files_are_read() -> None:
+    modules = {
+        "a": module(outputs=[{"name": "ONE"}, {"name": "TWO"}]),
+        "b": module(inputs=[{"name": "ONE"}, {"name": "TWO"}]),
+    }
+    inputs = [{"name": name, "step": "a"} for name in ("ONE", "TWO")]
+    spec = pipeline([{"name": "a", "module": "a"}, {"name": "b", "module": "b", "inputs": inputs}])
+    run = World(build_graph("sas-test", spec, modules)).run().stage("a")
+    mounts = [mount["mountPath"] for mount in containers(build_job(run, SITE))["step-b"]["volumeMounts"]]
+    assert mounts == ["/sas", "/sas/out", "/tmp", "/sas/upstream/a"]
+
+
+def test_the_node_opens_no_path_in_which_a_module_could_have_put_a_link() -> None:
+    """The kubelet follows links inside a volume: what a module can write may be no more than a path's last folder."""
+    one = fused()
+    writable = {f"q1/KIC6603624/.attempts/{one.job}/{step}" for step in "ab"}
+    for container in containers(build_job(one, SITE)).values():
+        for mount in container["volumeMounts"]:
+            path = mount.get("subPath", "")
+            assert path in writable or not any(path.startswith(f"{folder}/") for folder in writable)
 
 
 def test_publish_is_told_what_to_publish() -> None:
@@ -228,6 +251,16 @@ def test_publish_is_told_what_to_publish() -> None:
         order = PublishOrder.from_json(variable["value"])
         assert (order.campaign, order.star, order.attempt) == ("q1", "KIC6603624", one.job)
         assert order.steps == list(run.numbers)
+
+
+def test_publish_gets_the_modules_limit_of_an_output_or_the_sites() -> None:
+    limited = graph({"a": []}, module_fields={"a": {"outputs": [{"name": "ONE", "maxSize": "2Gi"}, {"name": "TWO"}]}})
+    one = World(limited).run().stage("a")
+    assert [output.max_size for output in one.description.steps[0].outputs] == [2 << 30, None]
+    for run in (one, salvage()):
+        publish = containers(build_job(run, replace(SITE, max_output_size=1 << 20)))["publish"]
+        (variable,) = [v for v in publish["env"] if v["name"] == "SAS_PUBLISH"]
+        assert PublishOrder.from_json(variable["value"]).max_size == 1 << 20
 
 
 def test_a_salvage_is_publish_alone() -> None:

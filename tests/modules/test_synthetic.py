@@ -136,7 +136,7 @@ def test_inputs_that_are_not_there_or_not_files_are_named(folder: Folder, tmp_pa
         "missing": (lambda: None, "input file is missing"),
         "empty": (lambda: path.write_bytes(b""), "is empty"),
         "folder": (lambda: path.mkdir(), "is not a regular file"),
-        "link": (lambda: path.symlink_to(RUN), "is not a regular file"),
+        "link": (lambda: path.symlink_to("nowhere"), "is not a regular file"),
     }
     for make, told in expected.values():
         make()
@@ -261,3 +261,63 @@ def test_a_write_outside_is_told_and_ends_with_its_own_code(folder: Folder) -> N
     assert f"outside: create {folder.root}/out/../other-step/written-outside: refused: No such file" in done.stdout
     assert f"outside: remove {folder.root}/in/IDP_A: WRITTEN" in done.stdout
     assert folder.made() == set()
+
+
+class Volume:
+    """A products volume with another star's product; the step's output folder is an attempt's on it."""
+
+    TARGET = "q1/s-2/one/manifest.json"
+
+    def __init__(self, folder: Folder, root: Path) -> None:
+        self.product = root / self.TARGET
+        self.product.parent.mkdir(parents=True)
+        self.product.write_text("star s-2: precious")
+        self.attempt = root / "q1/s-1/.attempts/job/one"
+        self.attempt.mkdir(parents=True)
+        (folder.root / "out").rmdir()
+        (folder.root / "out").symlink_to(self.attempt)
+
+
+@pytest.fixture
+def volume(folder: Folder, tmp_path: Path) -> Volume:
+    return Volume(folder, tmp_path / "volume")
+
+
+@pytest.mark.parametrize("way", ["link", "link-through-folder", "link-to-folder"])
+def test_a_trap_leads_whoever_follows_links_on_the_volume_to_the_target(
+    folder: Folder, volume: Volume, way: str
+) -> None:
+    done = folder.run("--output=A.h5", plant=way, target=volume.TARGET)
+    assert (done.returncode, done.stdout) == (0, f"plant: {way}: done\n")
+    assert (volume.attempt / "A.h5").samefile(volume.product)
+
+
+def test_a_hard_link_is_tried_on_the_inputs_first(folder: Folder, volume: Volume) -> None:
+    (folder.root / "in/IDP_A").write_bytes(b"x")
+    assert folder.run("--input=IDP_A", "--output=A.h5", plant="hard-link").returncode == 0
+    assert (volume.attempt / "A.h5").samefile(folder.root / "in/IDP_A"), "here it is all one file system"
+
+
+def test_swapping_leaves_a_file_or_a_link(folder: Folder, volume: Volume) -> None:
+    command = folder.command({"plant": "swap", "target": volume.TARGET}, "--output=A.h5")
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert process.wait(30) == 0
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # its child, which would go on
+    assert os.path.lexists(volume.attempt / "A.h5")
+
+
+def test_a_way_that_is_none_is_named(folder: Folder, volume: Volume) -> None:
+    done = folder.run("--output=A.h5", plant="ask")
+    assert done.returncode == 4
+    assert "plant: 'ask' is none of link, " in done.stderr
+
+
+def test_to_pry_finds_a_word_behind_a_link_or_on_a_way_up_and_nothing_elsewhere(folder: Folder, volume: Volume) -> None:
+    found = folder.run("--output=A.h5", pry="precious", target=volume.TARGET)
+    assert found.returncode == 10, "out is on the volume itself here, and not mounted from it"
+    assert "pry: as it is: FOUND in" in found.stdout
+    assert folder.run("--output=A.h5", pry="precious", target="q1/s-3/one/manifest.json").returncode == 0
+    (folder.root / "in/IDP_A").symlink_to(volume.product)
+    assert folder.run("--output=A.h5", pry="precious", target="no").returncode == 10

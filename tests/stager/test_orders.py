@@ -118,28 +118,10 @@ def test_another_attempts_product_is_not_reported_as_ones_own(pod: Pod) -> None:
     assert pod.publish(stage).failed["msap1"].reason == "OutputLost"
 
 
-# What the kubelet leaves
-
-
-def test_a_folder_that_the_kubelet_made_for_a_missing_output_is_no_output(pod: Pod) -> None:
-    stage = pod.begin(*chain("a", "b"))
-    (pod.out(stage, "a") / "OUT.h5").mkdir(mode=0)
-    problem = withheld(pod, stage, "a")
-    assert problem.reason == "OutputMissing"
-    assert "step a: output OUT: /sas/out/OUT.h5 does not exist" in problem.message
-
-
-def test_a_folder_with_something_in_it_is_the_modules(pod: Pod) -> None:
-    stage = pod.begin(*chain("a", "b"))
-    (pod.out(stage, "a") / "OUT.h5/inner").mkdir(parents=True)
-    assert withheld(pod, stage, "a").reason == "OutputInvalid"
-
-
 def test_an_optional_output_that_a_later_step_read_withholds_that_step(pod: Pod) -> None:
     optional = [OutputDescription("MORE", "MORE.h5"), OutputDescription("OUT", "OUT.h5", optional=True)]
     stage = pod.begin(step("a", outputs=optional), made_of("a", "b"))
     (pod.out(stage, "a") / "MORE.h5").write_bytes(b"x")
-    (pod.out(stage, "a") / "OUT.h5").mkdir()
     pod.write(stage, "b")
     published = pod.publish(stage)
     assert published.steps["a"].missing == ["OUT"]

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from plato_sas.stager.description import InputDescription, OutputDescription
-from tests.support.pod import LIGHT_CURVE, Pod, digest, step, withheld
+from plato_sas.stager.publish import publish
+from tests.support.pod import LIGHT_CURVE, Pod, digest, order, step, withheld
 
 
 def test_a_published_step_is_its_outputs_and_a_manifest(pod: Pod) -> None:
@@ -138,7 +139,18 @@ def test_a_missing_output_is_named_and_nothing_is_visible(pod: Pod) -> None:
     problem = withheld(pod, pod.begin())
     assert problem.reason == "OutputMissing"
     assert problem.message == (
-        "step msap1: output OUT: /sas/out/OUT.h5 does not exist, although the module ended with exit code 0"
+        "step msap1: output OUT: /sas/out/OUT.h5 does not exist, although the module ended with exit code 0; "
+        "the folder is empty"
+    )
+
+
+def test_what_is_there_instead_of_a_missing_output_is_told_by_a_few_names(pod: Pod) -> None:
+    stage = pod.begin()
+    for name in ("out.h5", "a\x1b[31m", *(f"plot-{number}.png" for number in range(9))):
+        (pod.out(stage) / name).write_bytes(b"x")
+    message = withheld(pod, stage).message
+    assert message.endswith("; the folder has a\\x1b[31m, out.h5, plot-0.png, plot-1.png, plot-2.png and 6 more"), (
+        "names are escaped"
     )
 
 
@@ -150,7 +162,27 @@ def test_an_empty_output_is_refused(pod: Pod) -> None:
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "folder", "socket"])
+def test_an_output_above_its_limit_is_refused_without_being_read(pod: Pod) -> None:
+    stage = pod.begin(step(outputs=[OutputDescription("OUT", "OUT.h5", max_size=1 << 20)]))
+    with (pod.out(stage) / "OUT.h5").open("wb") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing: it would be read for an hour
+    problem = withheld(pod, stage)
+    assert (problem.reason, problem.message) == (
+        "OutputTooLarge",
+        "step msap1: output OUT: /sas/out/OUT.h5 has 1099511627776 bytes, more than the 1048576 that it may have",
+    )
+
+
+@pytest.mark.parametrize(("own", "outcome"), [(None, "OutputTooLarge"), (7, None), (5, "OutputTooLarge")])
+def test_the_sites_limit_holds_for_outputs_without_their_own(pod: Pod, own: int | None, outcome: str | None) -> None:
+    stage = pod.begin(step(outputs=[OutputDescription("OUT", "OUT.h5", max_size=own)]))
+    pod.write(stage)
+    failed = publish(order(stage)._replace(max_size=5), pod.roots).failed
+    assert [one.reason for one in failed.values()] == ([outcome] if outcome else [])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard link", "fifo", "folder", "socket"])
 def test_an_output_is_a_regular_file(pod: Pod, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = pod.begin()
     path = pod.out(stage) / "OUT.h5"
@@ -159,6 +191,9 @@ def test_an_output_is_a_regular_file(pod: Pod, kind: str, monkeypatch: pytest.Mo
             path.symlink_to(pod.light_curve)
         case "dangling":
             path.symlink_to("nowhere")
+        case "hard link":
+            (path.parent / "other").write_bytes(b"result")
+            path.hardlink_to(path.parent / "other")
         case "fifo":
             os.mkfifo(path)
         case "folder":

@@ -190,6 +190,13 @@ def test_beside_late_inputs_every_mounted_one_has_a_place(pod: Pod) -> None:
     assert sorted(path.name for path in (pod.roots.work / "msap1").iterdir()) == ["in", "out", "params.json"]
 
 
+def test_an_input_made_in_the_same_stage_is_a_link_into_its_steps_folder(pod: Pod) -> None:
+    pod.begin(step(), made_of("msap1", "msap2"))
+    tree = pod.roots.work / "msap2"
+    assert os.readlink(tree / "in/IN") == "../upstream/msap1/OUT.h5"
+    assert [path.name for path in (tree / "upstream").iterdir()] == ["msap1"], "where its folder is mounted"
+
+
 def test_a_late_input_that_must_be_there_is_named_if_it_is_not(pod: Pod) -> None:
     problem = refused(pod, step(inputs=[previous(optional=False)]))
     assert problem.reason == "InputMissing"

@@ -4,6 +4,7 @@ import sys
 
 from synthetic.contract import Arguments, Refused, Run
 from synthetic.misbehaviour import (
+    FOUND,
     WROTE_OUTSIDE,
     fail,
     fill_scratch,
@@ -32,6 +33,8 @@ def main(words: list[str]) -> int:
 
 def behave(run: Run) -> int:
     """Everything in the order that the README gives. Raises Refused."""
+    if (word := str(run.parameters.get("pry", ""))) and _pry(run, word):
+        return FOUND
     run.read_inputs()
     if message := run.parameters.get("message"):
         print(message, file=sys.stderr, flush=True)
@@ -49,8 +52,18 @@ def behave(run: Run) -> int:
     write_files(run, run.integer("write_files"))
     if not run.parameters.get("silent", False):
         write_outputs(run)
+    if way := str(run.parameters.get("plant", "")):
+        from synthetic.adversary import plant
+
+        plant(run, way)
     del held
     return fail(run) if after else 0
+
+
+def _pry(run: Run, word: str) -> bool:
+    from synthetic.adversary import pry  # most runs do without
+
+    return pry(run, word)
 
 
 if __name__ == "__main__":

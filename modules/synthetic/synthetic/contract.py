@@ -115,7 +115,7 @@ class Run:
 
     def _check(self, name: str, path: str) -> str:
         """The file's SHA-256."""
-        if os.path.islink(path) or not os.path.isfile(path):
+        if not os.path.isfile(path):
             raise Refused(f"{name}: {path} is not a regular file")
         digest = sha256()
         try:

@@ -59,6 +59,13 @@ class ModuleOutput(ApiModel):
     optional: bool = Field(
         False, description="Whether the module may succeed without writing it. A missing required output is a failure."
     )
+    max_size: Quantity | None = Field(
+        None,
+        description=(
+            "Largest size of the file, in bytes; the site's `modules.maxOutputSize` if not set. A larger output fails "
+            "the step, and is not read."
+        ),
+    )
     description: Text | None = Field(None, description="What the product contains, for readers; optional.")
 
     @property

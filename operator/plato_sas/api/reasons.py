@@ -163,6 +163,12 @@ FAILED = (
     ),
     Reason("OutputInvalid", "An output is empty, a link, or not a regular file.", "Correct the module.", "Science"),
     Reason(
+        "OutputTooLarge",
+        "An output is larger than its `maxSize`, or than `modules.maxOutputSize` of the chart.",
+        "Correct the module, or set a larger `maxSize` in the ScienceModule.",
+        "Science",
+    ),
+    Reason(
         "FactsInvalid",
         "`facts.json` violates the declaration, or is too large for a report. The message names the fact.",
         "Correct the module.",

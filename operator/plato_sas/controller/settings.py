@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plato_sas.api import Document
+from pydantic import TypeAdapter, ValidationError
+
+from plato_sas.api import Document, amount
+from plato_sas.api.base import Quantity
 from plato_sas.jobs.stage import Site
 
 _PREFIX = "PLATO_SAS_"
+_QUANTITY: TypeAdapter[str] = TypeAdapter(Quantity)
 
 
 class SettingInvalid(ValueError):
@@ -73,6 +77,7 @@ class Settings:
             priority_class=read.text("PRIORITY_CLASS", "") or None,
             pod_annotations=read.texts("POD_ANNOTATIONS"),
             pod_labels=read.texts("POD_LABELS"),
+            max_output_size=read.size("MAX_OUTPUT_SIZE", Site.max_output_size),
         )
         return cls(
             namespace=read.text("NAMESPACE"),
@@ -157,6 +162,14 @@ class _Reader:
         if not path.is_absolute():
             raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is not an absolute path")
         return path
+
+    def size(self, key: str, default: int) -> int:
+        """In bytes, of a quantity such as 16Gi."""
+        written = self.text(key, str(default))
+        try:
+            return int(amount(_QUANTITY.validate_python(written)))
+        except ValidationError:
+            raise SettingInvalid(f"{self.name(key)}: {written!r} is not a size such as 16Gi") from None
 
     def integer(self, key: str, default: int, minimum: int, maximum: int | None = None) -> int:
         written = self.text(key, str(default))

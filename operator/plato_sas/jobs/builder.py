@@ -1,9 +1,10 @@
 """A stage, a check and a salvage, each as a Job.
 
 A stage is one pod: stage-in, then the steps as init containers one after the other, then publish. A module's
-container sees a scratch folder and its own read-only /sas, prepared by stage-in: parameters, inputs (each file mounted
-by a subPath, or copied there by stage-in) and an output folder. Only the stager's two containers see the volumes. A
-salvage consists of publish alone, a check of stage-in's first half.
+container sees a scratch folder and its own read-only /sas, prepared by stage-in: parameters, inputs (each a file that
+is mounted by a subPath, or copied there by stage-in, or a link into the folder of the step of this stage that makes it)
+and an output folder. Only the stager's two containers see the volumes. A salvage consists of publish alone,
+a check of stage-in's first half.
 """
 
 from plato_sas.api import Document
@@ -13,6 +14,7 @@ from plato_sas.jobs.stage import CheckRun, Run, SalvageRun, Site, StageRun, Step
 from plato_sas.stager.description import (
     PUBLISH_VARIABLE,
     STAGE_VARIABLE,
+    UPSTREAM,
     PublishOrder,
     Stage,
     StepDescription,
@@ -136,6 +138,7 @@ def _stage_in(stage: StageRun, site: Site) -> Document:
 
 
 def _publish(order: PublishOrder, site: Site) -> Document:
+    order = order._replace(max_size=site.max_output_size)
     node = {"name": "SAS_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
     return _stager(names.PUBLISH, site, [variable(PUBLISH_VARIABLE, order.to_json()), node])
 
@@ -160,7 +163,7 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
         # A failed module's last log lines reach the status without reading its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         # Each subPath costs the kubelet two runs of mount(8) and lengthens the node's mount table, which every new
-        # container copies. Hence one for the output, one for each mounted input, and no more.
+        # container copies. Hence one for the output, one for each mounted input or step upstream, and no more.
         "volumeMounts": [
             {"name": f"sas-{run.name}", "mountPath": "/sas", "readOnly": True},
             {
@@ -170,6 +173,7 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
             },
             {"name": f"scratch-{run.name}", "mountPath": SCRATCH_MOUNT},
             *_inputs(step),
+            *_upstream(step),
         ],
     }
     if run.command is not None:
@@ -180,9 +184,23 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
 
 
 def _inputs(step: StepDescription) -> list[Document]:
-    """Mount each input by its own subPath, except late ones, which stage-in copies into the folder."""
+    """Mount each input by its own subPath, except those that stage-in copies or links into the folder."""
     return [
         {"name": one.volume, "mountPath": f"/sas/in/{one.name}", "subPath": one.path, "readOnly": True}
         for one in step.inputs
-        if not one.late
+        if not one.late and one.made_by is None
+    ]
+
+
+def _upstream(step: StepDescription) -> list[Document]:
+    """Mount the folder of each step of this stage that makes an input.
+
+    Never the file: the kubelet would follow a link that the module made instead of it, to anywhere on the volume. The
+    folder cannot be replaced by a link, since its module sees nothing above it. A link inside leads no further than
+    what the reading container has anyway.
+    """
+    folders = {one.made_by: str(one.file.parent) for one in step.inputs if one.made_by is not None}
+    return [
+        {"name": "products", "mountPath": f"/sas/{UPSTREAM}/{name}", "subPath": folder, "readOnly": True}
+        for name, folder in folders.items()
     ]

@@ -106,3 +106,4 @@ class Site:
     priority_class: str | None = None
     pod_annotations: tuple[tuple[str, str], ...] = ()
     pod_labels: tuple[tuple[str, str], ...] = ()
+    max_output_size: int = 16 << 30  # in bytes, of an output whose module does not say

@@ -11,12 +11,14 @@ STAGE_VARIABLE = "SAS_STAGE"
 PUBLISH_VARIABLE = "SAS_PUBLISH"
 
 ATTEMPTS = ".attempts"  # in a star's folder: unpublished attempts
+UPSTREAM = "upstream"  # in a module's /sas: folders of the steps that ran before it in the same pod
 
 
 class InputDescription(NamedTuple):
     """A file that a step reads. `path` is relative to the volume's root.
 
-    A `late` input is copied by stage-in itself, which alone can tell whether it exists; the others are mounted.
+    A `late` input is copied by stage-in itself, which alone can tell whether it exists; one `made_by` a step of the
+    same stage is a link into that step's folder; the others are mounted.
     """
 
     name: str
@@ -29,6 +31,11 @@ class InputDescription(NamedTuple):
     optional: bool = False
     late: bool = False
 
+    @property
+    def file(self) -> PurePosixPath:
+        """`path`, taken apart."""
+        return PurePosixPath(self.path)
+
 
 class OutputDescription(NamedTuple):
     """A file that a step writes into /sas/out."""
@@ -36,6 +43,7 @@ class OutputDescription(NamedTuple):
     name: str
     path: str
     optional: bool = False
+    max_size: int | None = None  # in bytes; the order's if None
 
 
 class FactDescription(NamedTuple):
@@ -122,6 +130,7 @@ class PublishOrder(NamedTuple):
     attempt: str  # the id of the stage that ran them
     steps: list[str]
     containers: int = 1  # of the publishing pod: they share the space for reports
+    max_size: int | None = None  # of an output whose description has no limit, in bytes
 
     @property
     def folder(self) -> PurePosixPath:

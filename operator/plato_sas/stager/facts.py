@@ -9,6 +9,7 @@ from typing import Any
 
 from plato_sas.stager.description import FactDescription
 from plato_sas.stager.files import NotAFile, open_regular
+from plato_sas.text import printable
 
 FACTS = "facts.json"
 _MAX_FILE = 64 * 1024
@@ -41,12 +42,25 @@ def read_facts(path: Path, declared: Sequence[FactDescription]) -> dict[str, Any
         content = file.read()
     try:
         document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FactsInvalid(f"{FACTS} is not JSON: {error}") from error
+    except RecursionError:
+        raise FactsInvalid(f"{FACTS} is no flat JSON object: it is nested too deeply to be read") from None
     if not isinstance(document, dict):
         raise FactsInvalid(f"{FACTS} must be one JSON object")
     types = {fact.name: fact.type for fact in declared}
+    for name, value in document.items():
+        if name in types and isinstance(value, str):
+            _check_text(name, value, content)
     return {name: _checked(name, value, types) for name, value in document.items()}
+
+
+def _check_text(name: str, text: str, content: bytes) -> None:
+    """Raises FactsInvalid for what no terminal or encoding can take, naming the line."""
+    odd = next((one for one in text if printable(one) != one), None)
+    if odd is not None:
+        line = content[: content.find(f'"{name}"'.encode())].count(b"\n") + 1
+        raise FactsInvalid(f"{FACTS}: line {line}: {name} contains {odd!a}, which cannot be shown as text")
 
 
 def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
@@ -56,7 +70,7 @@ def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
     expected = types[name]
     # bool is a subclass of int in Python, but not in a declaration
     if not isinstance(value, _TYPES[expected]) or (isinstance(value, bool) and expected != "boolean"):
-        raise FactsInvalid(f"{FACTS}: {name} must be of type {expected}, not {json.dumps(value)[:64]}")
+        raise FactsInvalid(f"{FACTS}: {name} must be of type {expected}, not {_named(value)}")
     if isinstance(value, int) and abs(value) > _MAX_INTEGER:
         raise FactsInvalid(f"{FACTS}: {name} does not fit into 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
@@ -66,3 +80,10 @@ def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
     if isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
         raise FactsInvalid(f"{FACTS}: {name} has a character that UTF-8 cannot hold (a lone surrogate)")
     return float(value) if isinstance(value, int) and expected == "number" else value
+
+
+def _named(value: Any) -> str:
+    """A value in a message; one that holds others may be nested too deeply to be written."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return json.dumps(value)[:64]

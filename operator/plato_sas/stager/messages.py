@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+from plato_sas.text import printable
+
 # The kubelet's limits in bytes for one container's message, and for all messages of a pod, divided equally among its
 # containers (normalizeStatus in pkg/kubelet/status/status_manager.go). It cuts longer messages.
 _CONTAINER_LIMIT = 4096
@@ -24,13 +26,13 @@ def room(containers: int) -> int:
 
 
 class Problem(Exception):
-    """Why a stage cannot start, or its products cannot be published. `step` and `reason` reach the status."""
+    """Why a stage cannot start, or its products cannot be published. All three reach the status."""
 
     def __init__(self, step: str, reason: str, message: str) -> None:
         super().__init__(message)
         self.step = step
         self.reason = reason  # CamelCase
-        self.message = message
+        self.message = printable(message)  # it may name what a module has made
 
     def to_json(self, limit: int) -> str:
         """JSON of at most `limit` bytes."""

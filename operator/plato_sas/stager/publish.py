@@ -112,16 +112,14 @@ class _Attempt:
 
     def _checked(self, name: str) -> _Checked | None:
         step, folder = self._described.get(name), self.folder / name
-        if self._record is None or step is None or not folder.is_dir():
+        if self._record is None or step is None or folder.is_symlink() or not folder.is_dir():
             message = f"step {name}: its outputs are gone from {self._order.attempt_folder}"
             raise Problem(name, "OutputLost", message)
         made = self._inputs_made(step)
         if made is None:
             return None
         folder.chmod(0o755)  # the module could have changed it
-        stage = self._record.stage
-        mounted = {one.output or one.name for other in stage.steps for one in other.inputs if one.made_by == name}
-        outputs, missing = take_outputs(step, folder, mounted)
+        outputs, missing = take_outputs(step, folder, self._order.max_size)
         aside = self._facts_aside(name)
         try:
             facts = read_facts(aside if aside.exists() else folder / FACTS, step.facts)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from plato_sas.stager.description import InputDescription, Stage, StepDescription
+from plato_sas.stager.description import UPSTREAM, InputDescription, Stage, StepDescription
 from plato_sas.stager.files import NotAFile, canonical, copy_regular, open_regular, sha256
 from plato_sas.stager.manifest import Manifest
 from plato_sas.stager.messages import Problem, StagedIn
@@ -133,14 +133,17 @@ def _verify(step: StepDescription, one: InputDescription, roots: Roots) -> _Veri
 def _furnish(step: StepDescription, verified: list[_Verified], roots: Roots) -> None:
     """Prepare the module's /sas: parameters, late inputs as files, mount points."""
     tree = roots.work / step.name
-    for name in ("in", "out", "params.json"):
+    for name in ("in", "out", UPSTREAM, "params.json"):
         remove(tree / name)  # left by a run that was killed
     folder = tree / "in"
     folder.mkdir(parents=True)
     (tree / "out").mkdir()
     (tree / "params.json").write_text(canonical(step.parameters))
     for one in step.inputs:
-        if not one.late:
+        if one.made_by is not None:
+            (tree / UPSTREAM / one.made_by).mkdir(parents=True, exist_ok=True)
+            (folder / one.name).symlink_to(f"../{UPSTREAM}/{one.made_by}/{one.file.name}")
+        elif not one.late:
             (folder / one.name).touch()
     for found in verified:
         if not found.description.late:

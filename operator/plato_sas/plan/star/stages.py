@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from plato_sas.api import StarProcessing, StepStatus, seconds
+from plato_sas.api import ModuleOutput, StarProcessing, StepStatus, amount, seconds
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import job_name, salvage_name
 from plato_sas.jobs.stage import CheckRun, Owner, SalvageRun, StageRun, StepRun
@@ -108,6 +108,11 @@ def present(one: BoundInput, statuses: Statuses) -> bool:
     return status.state.published and one.output not in (status.missing or [])
 
 
+def _output(one: ModuleOutput) -> OutputDescription:
+    limit = int(amount(one.max_size)) if one.max_size is not None else None
+    return OutputDescription(one.name, one.file_name, one.optional, limit)
+
+
 class _Describer:
     """Describes the steps of one stage."""
 
@@ -134,7 +139,7 @@ class _Describer:
             seed=seed(spec.star, step.name),
             parameters=step.parameters(spec.parameters.get(step.name, {})),
             inputs=[found for one in step.inputs if (found := self._input(one)) is not None],
-            outputs=[OutputDescription(one.name, one.file_name, one.optional) for one in module.outputs],
+            outputs=[_output(one) for one in module.outputs],
             facts=[FactDescription(one.name, one.type.value) for one in module.facts],
             forced=self._stage.rerun if forced else None,
         )
