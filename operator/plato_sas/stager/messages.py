@@ -5,9 +5,9 @@ import math
 import re
 from typing import Any, NamedTuple, TypeVar
 
-T = TypeVar("T")
-
 from plato_sas.text import printable
+
+T = TypeVar("T")
 
 # The kubelet's limits in bytes for one container's message, and for all messages of a pod, divided equally among its
 # containers (normalizeStatus in pkg/kubelet/status/status_manager.go). It cuts longer messages.
