@@ -44,6 +44,8 @@ def tree(folder: Path) -> dict[str, str]:
         if path.name == "manifest.json":
             document = json.loads(path.read_text())
             found[name] = json.dumps({k: v for k, v in document.items() if k not in VOLATILE}, sort_keys=True)
+        elif path.is_symlink():  # an input that another step of the stage makes
+            found[name] = os.readlink(path)
         elif path.is_file():
             found[name] = f"{path.stat().st_mode & 0o777:o} {digest(path.read_bytes())}"
         elif not any(path.iterdir()) and path.parent.name != ".attempts":
