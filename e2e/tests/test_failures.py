@@ -45,7 +45,7 @@ def test_a_step_that_waits_for_its_image_says_so_while_it_waits(site: Site, chai
     one, complete = steps(status)["one"], condition(status, "Complete")
     assert status["state"] == "Running"
     assert _NO_SUCH_IMAGE in one["message"]
-    assert (complete["status"], complete["reason"]) == ("False", "Progressing")
+    assert (complete["status"], complete["reason"]) == ("False", one["reason"])
     assert f"one: {one['reason']}: " in complete["message"]
     assert _NO_SUCH_IMAGE in complete["message"]
 

@@ -144,7 +144,7 @@ def test_what_kubectl_shows(site: Site) -> None:
     assert re.fullmatch(r"\d+m?\d*s", last.pop("AGE"))
     assert last == {
         "NAME": "tripped", "STAR": "tripped", "CAMPAIGN": "e2e", "PIPELINE": "shown",
-        "STATE": "Failed", "STEPS": "3/3", "STEP": "two",
+        "STATE": "Failed", "STEPS": "1/3", "STEP": "two",
     }  # fmt: skip
     assert "starpipeline" in kubectl("get", "plato", "-o", "name", namespace=site.namespace)
 

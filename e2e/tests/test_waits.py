@@ -108,12 +108,12 @@ def test_a_star_that_is_created_with_a_rerun_runs(site: Site) -> None:
 
 
 def test_a_final_star_whose_jobs_are_gone_runs_again(site: Site) -> None:
-    site.start("again", pipeline="waiter")
-    site.finished("again", 60)
-    until(lambda: not site.jobs("again"), "its Job gone", 60)
-    site.patch("again", {"rerun": {"id": 1, "from": ["waiter"]}})
-    until(lambda: site.star("again")["status"].get("rerun") == 1, "the rerun taken up", 30)
-    assert steps(site.finished("again", 60))["waiter"]["attempt"] == 2
+    site.start("once-more", pipeline="waiter")
+    site.finished("once-more", 60)
+    until(lambda: not site.jobs("once-more"), "its Job gone", 60)
+    site.patch("once-more", {"rerun": {"id": 1, "from": ["waiter"]}})
+    until(lambda: site.star("once-more")["status"].get("rerun") == 1, "the rerun taken up", 30)
+    assert steps(site.finished("once-more", 60))["waiter"]["attempt"] == 2
 
 
 def test_parameters_of_a_final_star_change_with_a_rerun_only(site: Site) -> None:
