@@ -180,6 +180,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         "modules.tolerations[0].operator=Exists",
         "modules.priorityClassName=low",
         "modules.maxOutputSize=2Gi",
+        "controller.inputPrefixes={shared,data/{star\\}}",
         "storage.inputs.claimName=in",
         "storage.products.claimName=out",
     )
@@ -198,6 +199,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
             tolerations=({"key": "science", "operator": "Exists"},),
             priority_class="low",
             max_output_size=2 << 30,
+            input_prefixes=("shared", "data/{star}"),
         ),
         max_active_stars=2_000_000,
         workers=3,

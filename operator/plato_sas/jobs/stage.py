@@ -53,6 +53,11 @@ class StageRun:
         return self.description.id
 
     @property
+    def reads_inputs(self) -> bool:
+        """Whether a step reads the inputs volume."""
+        return any(one.volume == "inputs" for step in self.description.steps for one in step.inputs)
+
+    @property
     def numbers(self) -> dict[str, int]:
         """Each step's attempt number."""
         return {step.name: step.attempt for step in self.description.steps}
@@ -66,6 +71,7 @@ class SalvageRun:
     job: str
     order: PublishOrder
     numbers: dict[str, int]
+    reads_inputs: bool = False  # whether a step reads the inputs volume
 
 
 Run = StageRun | SalvageRun
@@ -85,4 +91,6 @@ class Site:
     node_selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[Document, ...] = ()
     priority_class: str | None = None
+    # Folders of the inputs volume in which a star's spec may choose its files.
+    input_prefixes: tuple[str, ...] = ("{star}", "{campaign}/{star}")
     max_output_size: int = 16 << 30  # in bytes, of an output whose module does not say

@@ -214,9 +214,9 @@ class _Starter:
         processing, graph, now = self._observed.processing, self._observed.graph, self._observed.now
         actions: list[Action] = []
         for job, names in self._salvages.items():
-            actions.append(StartRun(salvage_for(processing, job, names, self._ledger.steps)))
+            actions.append(StartRun(salvage_for(processing, graph, job, names, self._ledger.steps)))
         for steps in self._stages:
-            run = stage_for(processing, graph, steps, self._ledger.steps, self._rerun_id)
+            run = stage_for(processing, graph, steps, self._ledger.steps, self._ledger.inputs, self._rerun_id)
             actions.append(StartRun(run))
             # The other steps stay Pending until they run.
             self._ledger.update(
