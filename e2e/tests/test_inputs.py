@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.tests.site import Site, states, steps
+from e2e.tests.site import Site, states, steps, until
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,57 @@ def test_a_star_reads_its_products_of_the_campaign_before(site: Site, quarterly:
     assert states(status) == {"make": "Succeeded", "sum": "Succeeded"}, "a new input: nothing to reuse"
     read = site.manifest("grown", "make", campaign="q2")["inputs"]["DP4_OLD"]
     assert read["sha256"] == site.manifest("grown", "sum", campaign="q1")["outputs"]["DP4_SUM"]["sha256"]
+
+
+@pytest.fixture(scope="module")
+def readers(site: Site) -> str:
+    """Two steps that read the same external product, the second what the first makes as well."""
+    site.synthetic("reads-first", inputs=["DP1"], outputs=["IDP_A"])
+    site.synthetic("reads-second", inputs=["DP1", "IDP_A"], outputs=["IDP_B"])
+    dp1 = {"name": "DP1", "external": "DP1"}
+    site.pipeline(
+        "readers",
+        [
+            {"name": "first", "module": "reads-first", "inputs": [dp1]},
+            {"name": "second", "module": "reads-second", "inputs": [dp1, {"name": "IDP_A", "step": "first"}]},
+        ],
+        externals=[{"name": "DP1", "path": "{star}/DP1.h5"}],
+    )
+    return "readers"
+
+
+@pytest.mark.parametrize("mode", ["Fused", "PerStep"])
+def test_an_input_delivered_anew_while_its_star_is_under_way(site: Site, readers: str, mode: str) -> None:
+    star = f"redelivered-{mode.lower()}"
+    deliver(site, star, "DP1")
+    site.start(star, pipeline=readers, stages=mode, parameters={"first": {"sleep_s": 15}})
+    site.in_state(star, "first", "Running")
+    until(lambda: site.star(star)["status"].get("inputs"), "the input read", 60)
+    folder = site.inputs / star
+    (folder / "new").write_bytes(b"second delivery")
+    (folder / "new").rename(folder / "DP1.h5")
+    status = site.finished(star)
+    assert status["state"] == "Failed"
+    failed = [step for step in steps(status).values() if step["state"] == "Failed"]
+    assert {step["reason"] for step in failed} == {"ChecksumMismatch"}
+    assert all("DP1: inputs volume: " in step["message"] for step in failed)
+    assert site.published(star) == set(), "none can tell which file it was made from"
+    site.patch(star, {"rerun": {"id": 1}})
+    until(lambda: site.star(star)["status"].get("rerun") == 1, "the rerun taken up", 60)
+    assert states(site.finished(star)) == {"first": "Succeeded", "second": "Succeeded"}
+    read = {site.manifest(star, step)["inputs"]["DP1"]["sha256"] for step in ("first", "second")}
+    assert read == {site.star(star)["status"]["inputs"]["DP1"]}
+
+
+def test_a_file_of_another_star_is_refused(site: Site, readers: str) -> None:
+    deliver(site, "robbed", "DP1")
+    site.start("robber", pipeline=readers, inputs={"DP1": {"path": "robbed/DP1.h5"}})
+    status = site.finished("robber")
+    assert steps(status)["first"]["reason"] == "InputInvalid"
+    assert "robbed/DP1.h5 is in no folder that a star's spec.inputs may name" in steps(status)["first"]["message"]
+    deliver(site, "chooser", "OTHER")
+    site.start("chooser", pipeline=readers, inputs={"DP1": {"path": "chooser/OTHER.h5"}})
+    assert site.finished("chooser")["state"] == "Succeeded"
 
 
 def test_a_required_product_of_the_campaign_before_is_missed_by_name(site: Site) -> None:

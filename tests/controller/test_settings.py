@@ -36,6 +36,8 @@ def test_a_variable_that_is_needed_is_named(name: str) -> None:
         ("PLATO_SAS_NODE_SELECTOR", "disk=fast,zone", "'zone' is not of the form key=value"),
         ("PLATO_SAS_STAR_TTL_SECONDS", "-1", "-1 is less than 0"),
         ("PLATO_SAS_MAX_STEPS_PER_STAGE", "17", "17 is more than 16"),
+        ("PLATO_SAS_INPUT_PREFIXES", "{star},../x", "'../x' is not a folder below the volume's root"),
+        ("PLATO_SAS_INPUT_PREFIXES", "/data", "'/data' is not a folder below the volume's root"),
         ("PLATO_SAS_MAX_OUTPUT_SIZE", "16GB", "'16GB' is not a size such as 16Gi"),
         ("PLATO_SAS_START_SECONDS", "9", "9 is less than 10"),
         ("PLATO_SAS_LOG_MAX_BYTES", "100", "100 is less than 4096"),

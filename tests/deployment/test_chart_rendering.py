@@ -188,6 +188,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
         "modules.podAnnotations.sidecar\\.istio\\.io/inject=no",
         "modules.podLabels.team=sas",
         "modules.maxOutputSize=2Gi",
+        "controller.inputPrefixes={shared,data/{star\\}}",
         "storage.inputs.claimName=in",
         "storage.products.claimName=out",
     )
@@ -208,6 +209,7 @@ def test_every_setting_reaches_the_operator(render: Any) -> None:
             pod_annotations=(("sidecar.istio.io/inject", "no"),),
             pod_labels=(("team", "sas"),),
             max_output_size=2 << 30,
+            input_prefixes=("shared", "data/{star}"),
         ),
         max_active_stars=2_000_000,
         workers=3,

@@ -144,7 +144,9 @@ def test_only_the_stager_sees_the_volumes() -> None:
     stage_in = {mount["name"]: mount for mount in by_name["stage-in"]["volumeMounts"]}
     assert stage_in.keys() == {"inputs", "products", "sas-a"}
     assert stage_in["inputs"]["readOnly"] is True
-    assert {mount["name"] for mount in by_name["publish"]["volumeMounts"]} == {"products"}
+    publish = {mount["name"]: mount for mount in by_name["publish"]["volumeMounts"]}
+    assert publish.keys() == {"inputs", "products"}
+    assert publish["inputs"]["readOnly"] is True
     volumes = {volume["name"]: volume for volume in pod(build_job(stage("a"), SITE))["volumes"]}
     assert volumes["inputs"]["persistentVolumeClaim"] == {"claimName": "sas-inputs", "readOnly": True}
 
@@ -266,7 +268,7 @@ def test_publish_gets_the_modules_limit_of_an_output_or_the_sites() -> None:
 def test_a_salvage_is_publish_alone() -> None:
     job = build_job(salvage(), SITE)
     assert list(containers(job)) == ["publish"]
-    assert [volume["name"] for volume in pod(job)["volumes"]] == ["products"]
+    assert [volume["name"] for volume in pod(job)["volumes"]] == ["inputs", "products"]
     assert pod(job)["activeDeadlineSeconds"] == 600
     assert job["metadata"]["labels"]["plato-sas.io/step"] == "a"
 
@@ -331,6 +333,13 @@ def test_the_sites_annotations_and_labels_are_on_the_pod_and_ours_win() -> None:
     assert metadata["labels"] == {inject: "false", **plain["spec"]["template"]["metadata"]["labels"]}
     assert job["metadata"] == plain["metadata"], "the Job itself has nothing of them"
     assert "annotations" not in plain["spec"]["template"]["metadata"]
+
+
+def test_a_path_that_the_star_chose_comes_with_the_folders_that_the_site_allows() -> None:
+    site = replace(SITE, input_prefixes=("{star}", "shared/{campaign}"))
+    for inputs, prefixes in (({LIGHT_CURVE: {"path": "shared/q1/lc.h5"}}, ["KIC6603624", "shared/q1"]), ({}, [])):
+        (variable,) = containers(build_job(stage("a", inputs=inputs), site))["stage-in"]["env"]
+        assert Stage.from_json(variable["value"]).prefixes == prefixes
 
 
 def test_what_the_site_sets() -> None:

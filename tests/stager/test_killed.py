@@ -41,7 +41,9 @@ def tree(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.name == "manifest.json":
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        elif path.name in ("manifest.json", ".stage.json"):
             document = json.loads(path.read_text())
             found[name] = json.dumps({k: v for k, v in document.items() if k not in VOLATILE}, sort_keys=True)
         elif path.is_symlink():  # an input that another step of the stage makes
@@ -55,7 +57,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 # A second run no longer sees what a first one removed.
-VOLATILE = {"publishedAt", "undeclaredFilesRemoved"}
+VOLATILE = {"publishedAt", "undeclaredFilesRemoved", "externals"}
 
 
 def whole(pod: Pod, name: str) -> bool:

@@ -132,6 +132,48 @@ def test_whatever_modes_a_module_sets_its_product_can_be_published_and_read(pod:
     assert (pod.product() / "OUT.h5").stat().st_mode & 0o777 == 0o444
 
 
+# Publish: inputs that did not stay what they were
+
+
+def test_an_input_replaced_while_the_stage_ran_withholds_who_read_it(pod: Pod) -> None:
+    stage = pod.begin(step(), step("aside", inputs=[]))
+    pod.write(stage)
+    pod.light_curve.unlink()
+    pod.light_curve.write_bytes(b"second delivery")
+    published = pod.publish(stage)
+    assert published.steps.keys() == {"aside"}
+    assert published.failed["msap1"].reason == "ChecksumMismatch"
+    assert published.failed["msap1"].message == (
+        "step msap1: input DP1: inputs volume: q1/KIC1/lc.h5 was changed while its stage ran: "
+        f"SHA-256 {digest(LIGHT_CURVE)} before, {digest(b'second delivery')} after"
+    )
+
+
+def test_the_same_content_delivered_again_is_the_same_input(pod: Pod) -> None:
+    stage = pod.begin()
+    pod.write(stage)
+    pod.light_curve.unlink()
+    pod.light_curve.write_bytes(LIGHT_CURVE)
+    os.utime(pod.light_curve, (0, 0))
+    assert pod.publish(stage).failed == {}
+
+
+def test_an_input_removed_while_the_stage_ran_is_told(pod: Pod) -> None:
+    stage = pod.begin()
+    pod.write(stage)
+    pod.light_curve.unlink()
+    problem = withheld(pod, stage)
+    assert problem.reason == "ChecksumMismatch"
+    assert problem.message == "step msap1: input DP1: inputs volume: q1/KIC1/lc.h5 was removed while its stage ran"
+
+
+def test_an_input_that_was_copied_may_change_afterwards(pod: Pod) -> None:
+    stage = pod.begin(step(inputs=[step().inputs[0]._replace(late=True, optional=True)]))
+    pod.write(stage)
+    pod.light_curve.unlink()
+    assert pod.publish(stage).failed == {}
+
+
 # Publish: what is not there at all
 
 

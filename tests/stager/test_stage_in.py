@@ -7,6 +7,7 @@ import pytest
 
 from plato_sas.stager.description import InputDescription, StepDescription
 from plato_sas.stager.messages import Problem, StagedIn
+from plato_sas.stager.stage_in import stage_in
 from tests.support.pod import LIGHT_CURVE, Pod, digest, made_of, reading, step
 
 
@@ -72,6 +73,70 @@ def test_an_input_behind_links_in_a_circle_is_refused(pod: Pod) -> None:
     problem = refused(pod, step(inputs=[InputDescription("DP1", "inputs", "round/lc.h5")]))
     assert (problem.step, problem.reason) == ("msap1", "InputInvalid")
     assert "round/lc.h5" in problem.message
+
+
+def test_a_file_that_an_earlier_step_has_read_must_still_be_the_same(pod: Pod) -> None:
+    known = InputDescription("DP1", "inputs", "q1/KIC1/lc.h5", known=digest(LIGHT_CURVE))
+    pod.begin(step(inputs=[known]))
+    pod.light_curve.write_bytes(b"second delivery")
+    problem = refused(pod, step(inputs=[known]))
+    assert (problem.step, problem.reason) == ("msap1", "ChecksumMismatch")
+    assert problem.message == (
+        f"step msap1: input DP1: inputs volume: q1/KIC1/lc.h5 has SHA-256 {digest(b'second delivery')}, "
+        f"but an earlier step of this run has read {digest(LIGHT_CURVE)}"
+    )
+
+
+def test_what_was_read_is_reported_by_its_name_in_the_pipeline(pod: Pod) -> None:
+    (pod.light_curve.parent / "aux.h5").write_bytes(b"auxiliary")
+    other = InputDescription("DP1", "inputs", "q1/KIC1/aux.h5", external="AUX")
+    assert pod.stage_in(step(), step("msap2", inputs=[other])).inputs == {
+        "DP1": digest(LIGHT_CURVE), "AUX": digest(b"auxiliary")
+    }  # fmt: skip
+
+
+CHOSEN = InputDescription("DP1", "inputs", "KIC2/lc.h5", chosen=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "prefixes", "allowed"),
+    [
+        ("KIC2/lc.h5", ["KIC1", "q1/KIC1"], False),
+        ("KIC2/lc.h5", [], False),
+        ("KIC10/lc.h5", ["KIC1"], False),
+        ("KIC1/of-2/lc.h5", ["KIC1"], False),
+        ("KIC1/lc.h5", ["KIC1"], True),
+        ("shared/kit/lc.h5", ["KIC1", "shared"], True),
+        ("KIC2/lc.h5", ["."], True),
+    ],
+)
+def test_a_star_chooses_files_in_its_own_folder_or_where_the_site_allows_it(
+    pod: Pod, path: str, prefixes: list[str], allowed: bool
+) -> None:
+    for folder in ("KIC1", "KIC10", "KIC2", "shared/kit"):
+        (pod.roots.inputs / folder).mkdir(parents=True)
+        (pod.roots.inputs / folder / "lc.h5").write_bytes(LIGHT_CURVE)
+    (pod.roots.inputs / "KIC1/of-2").symlink_to("../KIC2")
+    stage = pod.stage(step(inputs=[CHOSEN._replace(path=path)]), prefixes=prefixes)
+    if allowed:
+        assert stage_in(stage, pod.roots).inputs == {"DP1": digest(LIGHT_CURVE)}
+        return
+    with pytest.raises(Problem, match=r"that a star's spec\.inputs may name \(controller\.inputPrefixes: ") as error:
+        stage_in(stage, pod.roots)
+    assert error.value.reason == "InputInvalid"
+    assert error.value.message.startswith(f"step msap1: input DP1: inputs volume: {path} is in no folder")
+
+
+def test_a_file_that_several_steps_read_is_read_once(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, opened = os.open, []
+
+    def counted(path: str | os.PathLike[str], *rest: int, **named: int) -> int:
+        opened.append(os.fspath(path))
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", counted)
+    pod.stage_in(step("a"), step("b"), step("c"))
+    assert opened.count(str(pod.light_curve)) == 1
 
 
 def test_a_published_input_must_be_what_its_producer_published(pod: Pod) -> None:

@@ -182,7 +182,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
     with monkeypatch.context() as patches:
         patches.setattr(os, "fsync", patched(lambda _: None))  # a process that is killed leaves the page cache as it is
-        for name in ("rename", "unlink", "rmdir", "mkdir", "link", "chmod", "fchmod"):
+        for name in ("rename", "unlink", "rmdir", "mkdir", "link", "symlink", "chmod", "fchmod"):
             patches.setattr(os, name, patched(getattr(os, name)))
         with suppress(Killed):
             yield lambda: reached

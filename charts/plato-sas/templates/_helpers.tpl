@@ -137,6 +137,8 @@ true
 - name: PLATO_SAS_POD_LABELS
   value: {{ toJson . | quote }}
 {{- end }}
+- name: PLATO_SAS_INPUT_PREFIXES
+  value: {{ join "," .Values.controller.inputPrefixes | quote }}
 - name: PLATO_SAS_MAX_OUTPUT_SIZE
   value: {{ .Values.modules.maxOutputSize | quote }}
 - name: PLATO_SAS_MAX_ACTIVE_STARS

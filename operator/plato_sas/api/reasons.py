@@ -182,14 +182,16 @@ FAILED = (
     ),
     Reason(
         "InputInvalid",
-        "A file is unreadable, not a regular file, outside of the volume, or not in its producer's manifest.",
-        "Correct what is on the volume.",
+        "A file is unreadable, not a regular file, not in its producer's manifest, outside of the volume, or, where "
+        "the star chose it, outside of the folders in `controller.inputPrefixes`.",
+        "Correct what is on the volume, or the path in `spec.inputs`.",
         "Science",
     ),
     Reason(
         "ChecksumMismatch",
-        "A file does not have the announced SHA-256, or was changed after publication.",
-        "Find out who changed it.",
+        "A file does not have the announced SHA-256, was changed after publication, or is not what the steps before it "
+        "in this run have read: it was delivered anew.",
+        "Find out who changed it. After a new delivery rerun from the first step that reads it.",
         "Science",
     ),
     Reason(

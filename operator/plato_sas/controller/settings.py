@@ -77,6 +77,7 @@ class Settings:
             priority_class=read.text("PRIORITY_CLASS", "") or None,
             pod_annotations=read.texts("POD_ANNOTATIONS"),
             pod_labels=read.texts("POD_LABELS"),
+            input_prefixes=read.prefixes("INPUT_PREFIXES", Site.input_prefixes),
             max_output_size=read.size("MAX_OUTPUT_SIZE", Site.max_output_size),
         )
         return cls(
@@ -162,6 +163,14 @@ class _Reader:
         if not path.is_absolute():
             raise SettingInvalid(f"{self.name(key)}: {str(path)!r} is not an absolute path")
         return path
+
+    def prefixes(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Folders below a volume's root; `.` is the root."""
+        found = tuple(filter(None, self.text(key, ",".join(default)).split(",")))
+        for one in found:
+            if one != "." and (one.startswith("/") or not {"", ".", ".."}.isdisjoint(one.split("/"))):
+                raise SettingInvalid(f"{self.name(key)}: {one!r} is not a folder below the volume's root")
+        return found
 
     def size(self, key: str, default: int) -> int:
         """In bytes, of a quantity such as 16Gi."""

@@ -67,9 +67,9 @@ def _stage(run: StageRun, site: Site) -> Document:
             _stage_in(run, site),
             *(_module(run, step, described[step.name], site) for step in run.steps),
         ],
-        "containers": [_publish(order, site)],
+        "containers": [_publish(run, order, site)],
         "volumes": [
-            *_inputs_volume(stage, site),
+            *_inputs_volume(run, site),
             products_volume(site),
             *({"name": f"sas-{step.name}", "emptyDir": {"sizeLimit": _tree_limit(step)}} for step in stage.steps),
             *(
@@ -83,31 +83,42 @@ def _stage(run: StageRun, site: Site) -> Document:
 def _check(run: CheckRun, site: Site) -> Document:
     return {
         "activeDeadlineSeconds": _STAGER_SECONDS,
-        "containers": [_reader(names.CHECK, run.description, site)],
-        "volumes": [*_inputs_volume(run.description, site), products_volume(site)],
+        "containers": [_reader(names.CHECK, run, site)],
+        "volumes": [*_inputs_volume(run, site), products_volume(site)],
     }
 
 
 def _salvage(run: SalvageRun, site: Site) -> Document:
     return {
         "activeDeadlineSeconds": _STAGER_SECONDS,
-        "containers": [_publish(run.order, site)],
-        "volumes": [products_volume(site)],
+        "containers": [_publish(run, run.order, site)],
+        "volumes": [*_inputs_volume(run, site), products_volume(site)],
     }
 
 
-def _inputs_volume(stage: Stage, site: Site) -> list[Document]:
+def _inputs_volume(run: Run, site: Site) -> list[Document]:
     """The inputs volume, only if a step reads it: the kubelet requests a pod's claims again at each of its steps."""
-    if not any(one.volume == "inputs" for step in stage.steps for one in step.inputs):
+    if not run.reads_inputs:
         return []
     return [{"name": "inputs", "persistentVolumeClaim": {"claimName": site.inputs_claim, "readOnly": True}}]
+
+
+def _with_prefixes(stage: Stage, site: Site) -> Stage:
+    """The stage with the folders that the site allows, if a path in it was chosen by the star's spec."""
+    if not any(one.chosen for step in stage.steps for one in step.inputs):
+        return stage
+    filled = (one.replace("{star}", stage.star).replace("{campaign}", stage.campaign) for one in site.input_prefixes)
+    return stage._replace(prefixes=list(filled))
 
 
 def _tree_limit(step: StepDescription) -> str:
     return _TREE_LIMIT_WITH_COPIES if any(one.late for one in step.inputs) else _TREE_LIMIT
 
 
-def _stager(name: str, site: Site, env: list[Document]) -> Document:
+def _stager(name: str, run: Run, site: Site, env: list[Document]) -> Document:
+    mounts: list[Document] = [{"name": "products", "mountPath": PRODUCTS_MOUNT}]
+    if run.reads_inputs:
+        mounts.append({"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True})
     return {
         "name": name,
         "image": site.stager_image,
@@ -117,30 +128,28 @@ def _stager(name: str, site: Site, env: list[Document]) -> Document:
         "resources": _STAGER_RESOURCES,
         "securityContext": LOCKED_DOWN,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "products", "mountPath": PRODUCTS_MOUNT}],
+        "volumeMounts": mounts,
     }
 
 
-def _reader(name: str, stage: Stage, site: Site) -> Document:
+def _reader(name: str, run: StageRun | CheckRun, site: Site) -> Document:
     """A container that reads a stage's inputs."""
-    container = _stager(name, site, [variable(STAGE_VARIABLE, stage.to_json())])
-    if _inputs_volume(stage, site):
-        container["volumeMounts"].append({"name": "inputs", "mountPath": INPUTS_MOUNT, "readOnly": True})
-    return container
+    order = _with_prefixes(run.description, site)
+    return _stager(name, run, site, [variable(STAGE_VARIABLE, order.to_json())])
 
 
 def _stage_in(stage: StageRun, site: Site) -> Document:
-    container = _reader(names.STAGE_IN, stage.description, site)
+    container = _reader(names.STAGE_IN, stage, site)
     container["volumeMounts"] += [
         *({"name": f"sas-{step.name}", "mountPath": f"{WORK_MOUNT}/{step.name}"} for step in stage.steps),
     ]
     return container
 
 
-def _publish(order: PublishOrder, site: Site) -> Document:
+def _publish(run: Run, order: PublishOrder, site: Site) -> Document:
     order = order._replace(max_size=site.max_output_size)
     node = {"name": "SAS_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    return _stager(names.PUBLISH, site, [variable(PUBLISH_VARIABLE, order.to_json()), node])
+    return _stager(names.PUBLISH, run, site, [variable(PUBLISH_VARIABLE, order.to_json()), node])
 
 
 def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) -> Document:

@@ -55,6 +55,11 @@ class StageRun:
         return self.description.id
 
     @property
+    def reads_inputs(self) -> bool:
+        """Whether a step reads the inputs volume."""
+        return any(one.volume == "inputs" for step in self.description.steps for one in step.inputs)
+
+    @property
     def numbers(self) -> dict[str, int]:
         """Each step's attempt number."""
         return {step.name: step.attempt for step in self.description.steps}
@@ -72,6 +77,11 @@ class CheckRun:
         return self.description.id
 
     @property
+    def reads_inputs(self) -> bool:
+        """Whether a step reads the inputs volume."""
+        return any(one.volume == "inputs" for step in self.description.steps for one in step.inputs)
+
+    @property
     def numbers(self) -> dict[str, int]:
         """As of a stage: the check uses up an attempt number."""
         return {step.name: step.attempt for step in self.description.steps}
@@ -85,6 +95,7 @@ class SalvageRun:
     job: str
     order: PublishOrder
     numbers: dict[str, int]
+    reads_inputs: bool = False  # whether a step reads the inputs volume
 
 
 Run = StageRun | CheckRun | SalvageRun
@@ -106,4 +117,6 @@ class Site:
     priority_class: str | None = None
     pod_annotations: tuple[tuple[str, str], ...] = ()
     pod_labels: tuple[tuple[str, str], ...] = ()
+    # Folders of the inputs volume in which a star's spec may choose its files.
+    input_prefixes: tuple[str, ...] = ("{star}", "{campaign}/{star}")
     max_output_size: int = 16 << 30  # in bytes, of an output whose module does not say

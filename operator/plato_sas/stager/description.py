@@ -30,6 +30,9 @@ class InputDescription(NamedTuple):
     made_by: str | None = None  # the step of this stage that produces it
     optional: bool = False
     late: bool = False
+    external: str | None = None  # its name in the pipeline, if that is another
+    known: str | None = None  # SHA-256 of what another step of this run has read there
+    chosen: bool = False  # the star's spec says the path, not the pipeline
 
     @property
     def file(self) -> PurePosixPath:
@@ -80,6 +83,7 @@ class Stage(NamedTuple):
     processing: str
     rerun: int
     steps: list[StepDescription]
+    prefixes: list[str] = []  # folders of the inputs volume in which a chosen path may be
 
     @property
     def containers(self) -> int:

@@ -36,6 +36,12 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
+def identity(descriptor: int) -> list[int]:
+    """Numbers of an open file that change if it is written to or replaced; the same on every node."""
+    status = os.fstat(descriptor)
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
 def sha256(descriptor: int) -> str:
     """The hex SHA-256 of an open file, read from its beginning."""
     digest = hashlib.sha256()

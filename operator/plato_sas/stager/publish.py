@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plato_sas import __version__
-from plato_sas.stager.description import PublishOrder, Stage, StepDescription
+from plato_sas.stager.description import InputDescription, PublishOrder, Stage, StepDescription
 from plato_sas.stager.facts import FACTS, FactsInvalid, read_facts
-from plato_sas.stager.files import sync_folder, timestamp, write_durably
+from plato_sas.stager.files import NotAFile, identity, open_regular, sha256, sync_folder, timestamp, write_durably
 from plato_sas.stager.manifest import MANIFEST, SCHEMA, Manifest, image_digest, outputs_digest, step_key
 from plato_sas.stager.messages import Problem, Published, PublishedStep, Withheld, room, shortened
 from plato_sas.stager.outputs import Outputs, remove_undeclared, take_outputs
@@ -28,7 +28,7 @@ def publish(order: PublishOrder, roots: Roots) -> Published:
     this attempt are reported again, since publish may have been killed before its report was read. If the report is
     full, the remaining steps wait for another order. Raises OSError.
     """
-    attempt = _Attempt(order, roots.products)
+    attempt = _Attempt(order, roots)
     published = Published()
     for name in attempt.ordered:
         checked = attempt.check(name)
@@ -58,11 +58,12 @@ class _Checked(NamedTuple):
 class _Attempt:
     """The attempt whose steps are published. `ordered`: the steps to publish now, in topological order."""
 
-    def __init__(self, order: PublishOrder, products: Path) -> None:
+    def __init__(self, order: PublishOrder, roots: Roots) -> None:
         self._order = order
         self.room = room(order.containers)
-        self._published_in = products / order.folder
-        self.folder = products / order.attempt_folder
+        self._inputs = roots.inputs
+        self._published_in = roots.products / order.folder
+        self.folder = roots.products / order.attempt_folder
         self._record = AttemptRecord.read(self.folder)
         steps = self._record.stage.steps if self._record is not None else []
         self._described = {step.name: step for step in steps}
@@ -118,6 +119,8 @@ class _Attempt:
         made = self._inputs_made(step)
         if made is None:
             return None
+        for one in step.inputs:
+            self._check_unchanged(step, one, self._record)
         folder.chmod(0o755)  # the module could have changed it
         outputs, missing = take_outputs(step, folder, self._order.max_size)
         aside = self._facts_aside(name)
@@ -130,6 +133,27 @@ class _Attempt:
             message = f"step {name}: {FACTS}: too large: with it the step's report has more than {room(1)} bytes"
             raise Problem(name, "FactsInvalid", message)
         return _Checked(report, outputs, {**self._record.inputs.get(name, {}), **made})
+
+    def _check_unchanged(self, step: StepDescription, one: InputDescription, record: AttemptRecord) -> None:
+        """Each container mounted the file that was there at its start: if stage-in's is no longer there, which one did
+        the module read? Raises Problem, OSError.
+        """
+        before = record.externals.get(one.path)
+        if before is None or one.late or one.volume != "inputs":
+            return
+        where = f"step {step.name}: input {one.name}: inputs volume: {one.path}"
+        try:
+            descriptor = open_regular(self._inputs / one.path)
+        except (FileNotFoundError, NotAFile):
+            message = f"{where} was removed while its stage ran"
+            raise Problem(step.name, "ChecksumMismatch", message) from None
+        with open(descriptor, "rb") as file:
+            if identity(file.fileno()) == before:
+                return
+            now, known = sha256(file.fileno()), record.inputs[step.name][one.name]
+        if now != known:
+            message = f"{where} was changed while its stage ran: SHA-256 {known} before, {now} after"
+            raise Problem(step.name, "ChecksumMismatch", message)
 
     def _inputs_made(self, step: StepDescription) -> dict[str, str] | None:
         """SHA-256 of the inputs produced by steps of the same stage; None if one of these is withheld."""

@@ -13,13 +13,17 @@ RECORD = ".stage.json"
 
 
 class AttemptRecord(NamedTuple):
-    """Left by stage-in for publish: the stage, and the SHA-256 of every input it read, by step and input."""
+    """Left by stage-in for publish: the stage, and the SHA-256 of every input it read, by step and input.
+
+    `externals`: the identity of each file of the inputs volume that a module's container mounts, by path.
+    """
 
     stage: Stage
     inputs: Mapping[str, Mapping[str, str]]
+    externals: Mapping[str, list[int]] = {}
 
     def write(self, attempt: Path) -> None:
-        document = {"stage": json.loads(self.stage.to_json()), "inputs": self.inputs}
+        document = {**self._asdict(), "stage": json.loads(self.stage.to_json())}
         write_durably(attempt / RECORD, json.dumps(document))
 
     @classmethod
@@ -27,7 +31,8 @@ class AttemptRecord(NamedTuple):
         """None if the attempt's folder is gone or the record is incomplete. Raises OSError."""
         try:
             document = json.loads((attempt / RECORD).read_text())
-            return cls(Stage.from_json(json.dumps(document["stage"])), document["inputs"])
+            stage = Stage.from_json(json.dumps(document["stage"]))
+            return cls(stage, document["inputs"], document.get("externals", {}))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 

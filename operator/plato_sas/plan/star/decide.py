@@ -215,11 +215,11 @@ class _Starter:
         processing, graph, now = self._observed.processing, self._observed.graph, self._observed.now
         actions: list[Action] = []
         for job, names in self._salvages.items():
-            actions.append(StartRun(salvage_for(processing, job, names, self._ledger.steps)))
+            actions.append(StartRun(salvage_for(processing, graph, job, names, self._ledger.steps)))
         for steps in self._stages:
             known = checkable(processing, steps, self._ledger.steps)
             begin = check_for if known else stage_for
-            run = begin(processing, graph, known or steps, self._ledger.steps, self._rerun_id)
+            run = begin(processing, graph, known or steps, self._ledger.steps, self._ledger.inputs, self._rerun_id)
             actions.append(StartRun(run))
             steps = known or steps
             # The other steps stay Pending until they run.

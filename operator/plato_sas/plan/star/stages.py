@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from plato_sas.api import ModuleOutput, StarProcessing, StepStatus, amount, seconds
+from plato_sas.api import ModuleOutput, StarProcessing, StepState, StepStatus, amount, seconds
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import job_name, salvage_name
 from plato_sas.jobs.stage import CheckRun, Owner, SalvageRun, StageRun, StepRun
@@ -22,9 +22,17 @@ Statuses = Mapping[str, StepStatus]
 
 
 def stage_for(
-    processing: StarProcessing, graph: Graph, steps: Sequence[GraphStep], statuses: Statuses, rerun: int
+    processing: StarProcessing,
+    graph: Graph,
+    steps: Sequence[GraphStep],
+    statuses: Statuses,
+    read: Mapping[str, str],
+    rerun: int,
 ) -> StageRun:
-    """The stage that runs the steps as their next attempts; every step upstream is final or among them."""
+    """The stage that runs the steps as their next attempts; every step upstream is final or among them.
+
+    `read`: SHA-256 of the external products read so far, by name.
+    """
     owner = _owner(processing)
     first = steps[0]
     stage = Stage(
@@ -36,16 +44,21 @@ def stage_for(
         steps=[],
     )
     here = frozenset(step.name for step in steps)
-    describe = _Describer(processing, graph, stage, here, statuses)
+    describe = _Describer(processing, graph, stage, here, statuses, _still_in_use(graph, statuses, read))
     stage.steps.extend(describe.step(step) for step in steps)
     return StageRun(owner, stage, tuple(_run(step, statuses[step.name]) for step in steps))
 
 
 def check_for(
-    processing: StarProcessing, graph: Graph, steps: Sequence[GraphStep], statuses: Statuses, rerun: int
+    processing: StarProcessing,
+    graph: Graph,
+    steps: Sequence[GraphStep],
+    statuses: Statuses,
+    read: Mapping[str, str],
+    rerun: int,
 ) -> CheckRun:
     """The check of steps that were published before, as their next attempts."""
-    run = stage_for(processing, graph, steps, statuses, rerun)
+    run = stage_for(processing, graph, steps, statuses, read, rerun)
     return CheckRun(run.owner, run.description)
 
 
@@ -64,7 +77,23 @@ def checkable(processing: StarProcessing, steps: Sequence[GraphStep], statuses: 
     return list(found.values())
 
 
-def salvage_for(processing: StarProcessing, job: str, steps: Sequence[str], statuses: Statuses) -> SalvageRun:
+def _still_in_use(graph: Graph, statuses: Statuses, read: Mapping[str, str]) -> dict[str, str]:
+    """The digests of external products that a product, or a step under way, was made from.
+
+    Others may be delivered anew: whatever was made from them is made again.
+    """
+    used = {
+        one.external
+        for step in graph.steps
+        for one in step.inputs
+        if statuses[step.name].state.published or statuses[step.name].state in (StepState.RUNNING, StepState.PUBLISHING)
+    }
+    return {name: digest for name, digest in read.items() if name in used}
+
+
+def salvage_for(
+    processing: StarProcessing, graph: Graph, job: str, steps: Sequence[str], statuses: Statuses
+) -> SalvageRun:
     """The salvage that publishes the steps which completed before their Job failed."""
     owner = _owner(processing)
     # Higher than every step's count of failures, which distinguishes it from salvages that failed.
@@ -74,6 +103,7 @@ def salvage_for(processing: StarProcessing, job: str, steps: Sequence[str], stat
         job=salvage_name(owner.name, owner.uid, job, steps[0], number),
         order=PublishOrder(processing.spec.campaign, processing.spec.star, job, list(steps)),
         numbers={name: statuses[name].attempt for name in steps},
+        reads_inputs=any(one.external is not None for name in steps for one in graph.step(name).inputs),
     )
 
 
@@ -117,13 +147,20 @@ class _Describer:
     """Describes the steps of one stage."""
 
     def __init__(
-        self, processing: StarProcessing, graph: Graph, stage: Stage, here: frozenset[str], statuses: Statuses
+        self,
+        processing: StarProcessing,
+        graph: Graph,
+        stage: Stage,
+        here: frozenset[str],
+        statuses: Statuses,
+        read: Mapping[str, str],
     ) -> None:
         self._spec = processing.spec
         self._graph = graph
         self._stage = stage
         self._here = here
         self._statuses = statuses
+        self._read = read
 
     def step(self, step: GraphStep) -> StepDescription:
         module, spec = step.module, self._spec
@@ -152,7 +189,11 @@ class _Describer:
             template = override.path if override and override.path else self._graph.externals[one.external].path
             path = template.replace("{star}", spec.star).replace("{campaign}", spec.campaign)
             expected = override.sha256 if override else None
-            return InputDescription(one.name, "inputs", path, sha256=expected, optional=one.optional, late=one.late)
+            return InputDescription(
+                one.name, "inputs", path, sha256=expected, optional=one.optional, late=one.late,
+                external=one.external if one.external != one.name else None, known=self._read.get(one.external),
+                chosen=override is not None and override.path is not None,
+            )  # fmt: skip
         producer = one.step or one.previous
         assert producer is not None
         assert one.output is not None
