@@ -12,6 +12,8 @@ from e2e.layout import KUBECONFIG
 
 COLLECTIONS = {
     "starprocessings": "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starprocessings",
+    "starpipelines": "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starpipelines",
+    "sciencemodules": "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/sciencemodules",
     "starcatalogues": "/apis/plato-sas.io/v1alpha1/namespaces/{namespace}/starcatalogues",
     "jobs": "/apis/batch/v1/namespaces/{namespace}/jobs",
     "pods": "/api/v1/namespaces/{namespace}/pods",

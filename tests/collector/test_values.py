@@ -165,3 +165,55 @@ def test_a_product_without_its_group_is_refused(tmp_path: Path) -> None:
 
 def test_units_have_their_names_in_fits() -> None:
     assert [fits_unit(one) for one in ("Msun", "Rsun", "uHz", "ppm")] == ["solMass", "solRad", "uHz", "ppm"]
+
+
+GIANT = 2 << 30
+
+
+def giant_string() -> h5py.h5t.TypeID:
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_size(GIANT)
+    return kind
+
+
+def test_a_small_file_that_declares_a_string_of_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f", "w") as file:
+        group = file.create_group("PRODUCTS/OUT")
+        h5py.h5d.create(group.id, b"value", giant_string(), h5py.h5s.create(h5py.h5s.SCALAR))
+    content = (tmp_path / "f").read_bytes()
+    assert len(content) < 1 << 20
+    with pytest.raises(ValueInvalid, match=f"column x: OUT: /value: takes {GIANT} bytes, more than the 1048576"):
+        read_hdf5(content, kind="string")
+
+
+def test_a_value_in_a_chunk_of_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f", "w") as file:
+        file.create_dataset("PRODUCTS/OUT/value", shape=(1,), maxshape=(None,), chunks=(1 << 28,), dtype="f8")
+        file.create_dataset("PRODUCTS/OUT/usual", data=[1.5], maxshape=(None,), chunks=True, compression="gzip")
+    content = (tmp_path / "f").read_bytes()
+    with pytest.raises(ValueInvalid, match=f"takes {GIANT} bytes"):
+        read_hdf5(content)
+    assert read_hdf5(content, pointer="/usual") == 1.5
+
+
+def test_an_attribute_of_megabytes_is_refused_unread(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f", "w", libver="latest") as file:
+        file.create_group("PRODUCTS/OUT").attrs["big"] = np.zeros(1 << 18)
+    with pytest.raises(ValueInvalid, match="takes 2097152 bytes"):
+        read_hdf5((tmp_path / "f").read_bytes(), pointer="/@big")
+
+
+def test_a_value_nested_too_deeply_to_be_written_is_refused() -> None:
+    text = b'{"value": ' + b"[" * 900 + b"]" * 900 + b"}"
+    one = column()
+    with pytest.raises(ValueInvalid, match="a value of several parts is not of type number"):
+        values("OUT.json", text, [one])
+
+
+def test_a_number_of_more_digits_than_pythons_is_one_and_told_as_one(tmp_path: Path) -> None:
+    content = hdf5(tmp_path / "f", "OUT", {"value": np.longdouble(1.5), "inf": np.longdouble("inf")})
+    assert read_hdf5(content) == 1.5
+    with pytest.raises(ValueInvalid, match="/inf: inf is not a finite number"):
+        read_hdf5(content, pointer="/inf")
+    with pytest.raises(ValueInvalid, match=r"/value: 1\.5 is not of type string"):
+        read_hdf5(content, kind="string")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from plato_sas.api import amount
 from plato_sas.jobs.builder import build_job
 from plato_sas.jobs.stage import SalvageRun, Site, StageRun
 from plato_sas.plan.graph.graph import build_graph
@@ -171,11 +172,23 @@ def test_an_image_runs_untouched_unless_the_catalogue_says_otherwise() -> None:
 def test_resources_and_deadline_come_from_the_catalogue() -> None:
     job = build_job(stage("a"), SITE)
     resources = containers(job)["step-a"]["resources"]
-    assert resources == {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "512Mi"}}
+    disk = str((3 << 30) + (64 << 20) + (4 << 30))  # scratch, its /sas, logs
+    assert resources == {
+        "requests": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "0"},
+        "limits": {"memory": "512Mi", "ephemeral-storage": disk},
+    }
     (scratch,) = [volume for volume in pod(job)["volumes"] if volume["name"] == "scratch-a"]
     assert scratch["emptyDir"] == {"sizeLimit": "3Gi"}
     assert 1200 < pod(job)["activeDeadlineSeconds"] <= 1200 + 900
     assert pod(build_job(fused(), SITE))["activeDeadlineSeconds"] >= 1200 + 3600
+
+
+def test_the_limit_of_a_pods_disk_has_room_for_all_its_folders() -> None:
+    job = build_job(fused(), SITE)
+    folders = [amount(one["emptyDir"]["sizeLimit"]) for one in pod(job)["volumes"] if "emptyDir" in one]
+    limits = [one["resources"]["limits"].get("ephemeral-storage") for one in pod(job)["initContainers"]]
+    assert len(folders) == 4
+    assert limits == [None, *[str(int(sum(folders)) + (4 << 30))] * 2], "the kubelet sums over the pod"
 
 
 def test_the_job_never_retries_by_itself_not_even_after_a_disruption() -> None:

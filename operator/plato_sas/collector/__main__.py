@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plato_sas.collector.order import CAMPAIGN_MOUNT, CATALOGUES, CATALOGUES_MOUNT, ORDER_VARIABLE, CatalogueOrder
 from plato_sas.stager.roots import PRODUCTS_MOUNT, TERMINATION_LOG
+from plato_sas.text import printable
 
 _FAILED = 2
 _TEMPORARY = 75  # the volume is at fault: a retry may help
@@ -60,7 +61,7 @@ def _collect(order: CatalogueOrder, base: str) -> int:
 
 
 def _failed(problem: str, code: int) -> int:
-    print(f"catalogue: error: {' '.join(problem.split())}", file=sys.stderr, flush=True)
+    print(f"catalogue: error: {printable(' '.join(problem.split()))}", file=sys.stderr, flush=True)
     return code
 
 

@@ -24,6 +24,7 @@ from plato_sas.collector.tree import star_names
 from plato_sas.stager.files import sync_folder, timestamp, write_durably
 from plato_sas.stager.placing import move_into_place
 from plato_sas.stager.removing import remove
+from plato_sas.text import printable
 
 SCHEMA = "plato-sas.io/catalogue/v1"
 DOCUMENT = "catalogue.json"
@@ -106,7 +107,7 @@ class _Collection:
                 self._count(batch)
                 for file, packed in zip(files, batch.packed, strict=True):
                     file.write(packed)
-                for line in batch.problems:
+                for line in (printable(one).replace("\n", " ") for one in batch.problems):
                     self._tell(line)
                     problems.write(f"{line}\n")
                 progress.reached(self._seen, f", {self._wrong} with problems")

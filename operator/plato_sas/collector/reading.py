@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -75,17 +76,54 @@ def _read(names: Sequence[str]) -> Batch:
 
 
 def read_stars(campaign: Path, names: Sequence[str], order: CatalogueOrder) -> Iterator[Batch]:
-    """Read in the order of the names, a bounded number of stars ahead of the caller. Raises OSError."""
-    with ProcessPoolExecutor(
-        order.processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(campaign, order)
-    ) as pool:
+    """Read in the order of the names, a bounded number of stars ahead of the caller. Raises OSError.
+
+    A product on which the HDF5 library crashes or hangs ends a process. Its star is found, and is a problem as others.
+    """
+    parts = deque(names[first : first + _TOGETHER] for first in range(0, len(names), _TOGETHER))
+    while parts:
+        yield from _together(campaign, parts, order)
+        if parts:
+            yield from _one_by_one(campaign, parts.popleft(), order)
+
+
+def _pool(campaign: Path, order: CatalogueOrder, processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(campaign, order)
+    )
+
+
+def _together(campaign: Path, parts: deque[Sequence[str]], order: CatalogueOrder) -> Iterator[Batch]:
+    """Read the parts and take them from the deque; ends early if a process ended."""
+    with _pool(campaign, order, order.processes) as pool:
         waiting: deque[Future[Batch]] = deque()
         try:
-            for first in range(0, len(names), _TOGETHER):
-                waiting.append(pool.submit(_read, names[first : first + _TOGETHER]))
+            for part in list(parts):
+                waiting.append(pool.submit(_read, part))
                 if len(waiting) >= _AHEAD * order.processes:
-                    yield waiting.popleft().result()
+                    batch = waiting.popleft().result()
+                    parts.popleft()
+                    yield batch
             while waiting:
-                yield waiting.popleft().result()
+                batch = waiting.popleft().result()
+                parts.popleft()
+                yield batch
+        except BrokenProcessPool:
+            return
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _one_by_one(campaign: Path, names: Sequence[str], order: CatalogueOrder) -> Iterator[Batch]:
+    rest = deque(names)
+    while rest:
+        with _pool(campaign, order, 1) as pool:
+            try:
+                while rest:
+                    batch = pool.submit(_read, [rest[0]]).result()
+                    rest.popleft()
+                    yield batch
+            except BrokenProcessPool:
+                problem = f"{order.campaign}/{rest.popleft()}: reading its products crashed or did not end"
+                tables = len(order.tables)
+                yield Batch(1, 0, 1, [b""] * tables, [1] * tables, Counter(), [problem])

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import signal
 from typing import Any
 
 import h5py
@@ -14,6 +15,8 @@ from plato_sas.collector.order import READABLE, ColumnOrder
 Value = bool | int | float | str
 
 MAX_STRING = 128  # as a fact's
+_LARGEST_VALUE = 1 << 20  # bytes that one value may take in memory: a small file can declare gigabytes
+_PARSING_SECONDS = 5.0  # of CPU time: it takes milliseconds
 _GROUPS = ("PRODUCTS", "EXTERNALS")
 _LARGEST_INTEGER = 2**63 - 1  # the smallest one means a missing value in FITS
 
@@ -47,7 +50,10 @@ def checked(value: object, column: ColumnOrder) -> Value | None:
             return _finite(value)
         case "string", str():
             return _plain(value)
-    raise ValueInvalid(f"{json.dumps(value, default=repr)[:64]} is not of type {column.type}")
+    shown = (
+        "a value of several parts" if isinstance(value, dict | list | tuple) else json.dumps(value, default=repr)[:64]
+    )
+    raise ValueInvalid(f"{shown} is not of type {column.type}")
 
 
 def _finite(value: float) -> float:
@@ -103,12 +109,18 @@ def _at(document: object, pointer: str) -> object:
 
 
 def _hdf5_values(content: bytes, columns: list[ColumnOrder]) -> dict[ColumnOrder, Value]:
+    """Ends the process if a file is damaged so that the HDF5 library crashes, or reads it for ever."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, _PARSING_SECONDS)  # its signal ends the process even in a loop of C
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return _in_file(file, columns)
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        # what h5py raises if a file, an object or a type cannot be read
+    except ValueInvalid:
+        raise
+    except Exception as error:
+        # h5py has no error of its own: whatever it raises about a product is a problem of this product.
         raise ValueInvalid(f"not readable as HDF5: {error}") from None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def _in_file(file: h5py.File, columns: list[ColumnOrder]) -> dict[ColumnOrder, Value]:
@@ -141,6 +153,7 @@ def _in_group(group: h5g.GroupID, column: ColumnOrder) -> object:
     dataset = h5py.Dataset(item)
     if dataset.size != 1 or dataset.external is not None or dataset.is_virtual:
         raise ValueInvalid(f"not a single value: its shape is {dataset.shape}")
+    _check_size(item.get_type().get_size() * math.prod(dataset.chunks or ()))
     unit = _attribute(item, "unit")
     if unit and not same_unit(str(unit), column.unit or ""):
         raise ValueInvalid(f"its unit is {str(unit)[:32]!r}, the column's is {column.unit or 'none'!r}")
@@ -167,8 +180,16 @@ def _attribute(item: Any, name: str) -> object:
     """None if there is none."""
     if not h5a.exists(item, name.encode()):
         return None
+    attribute = h5a.open(item, name.encode())
+    _check_size(attribute.get_type().get_size() * attribute.get_space().get_simple_extent_npoints())
     holder = h5py.Group(item) if isinstance(item, h5g.GroupID) else h5py.Dataset(item)
     return _single(holder.attrs[name])
+
+
+def _check_size(size: int) -> None:
+    """Refuse what would be too large in memory, before it is read. A chunk is read as a whole."""
+    if size > _LARGEST_VALUE:
+        raise ValueInvalid(f"takes {size} bytes, more than the {_LARGEST_VALUE} of a single value")
 
 
 def _single(value: object) -> object:
@@ -179,6 +200,8 @@ def _single(value: object) -> object:
         value = value.reshape(-1)[0]
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, np.floating):
+        value = float(value)  # of more digits than Python's
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 

@@ -7,7 +7,7 @@ and an output folder. Only the stager's two containers see the volumes. A salvag
 a check of stage-in's first half.
 """
 
-from plato_sas.api import Document
+from plato_sas.api import Document, amount
 from plato_sas.jobs import names
 from plato_sas.jobs.one_pod import LOCKED_DOWN, OUTPUT_MOUNT, SCRATCH_MOUNT, one_pod_job, products_volume, variable
 from plato_sas.jobs.stage import CheckRun, Run, SalvageRun, Site, StageRun, StepRun
@@ -29,6 +29,7 @@ _STAGER_RESOURCES = {
 }
 _TREE_LIMIT = "64Mi"  # of a step's /sas, without its output
 _TREE_LIMIT_WITH_COPIES = "4Gi"  # where inputs are copied into it
+_LOGS_LIMIT = "4Gi"  # of a pod on its node: the kubelet rotates logs, but only every ten seconds
 
 
 def build_job(run: Run, site: Site) -> Document:
@@ -115,6 +116,15 @@ def _tree_limit(step: StepDescription) -> str:
     return _TREE_LIMIT_WITH_COPIES if any(one.late for one in step.inputs) else _TREE_LIMIT
 
 
+def _disk_limit(stage: StageRun) -> str:
+    """What a pod may use of its node's disk, in bytes: its folders, each with a limit of its own, and its logs.
+
+    The kubelet compares the whole pod with the largest limit of its init containers.
+    """
+    folders = [_tree_limit(step) for step in stage.description.steps] + [run.resources.scratch for run in stage.steps]
+    return str(int(sum(map(amount, [*folders, _LOGS_LIMIT]))))
+
+
 def _stager(name: str, run: Run, site: Site, env: list[Document]) -> Document:
     mounts: list[Document] = [{"name": "products", "mountPath": PRODUCTS_MOUNT}]
     if run.reads_inputs:
@@ -165,8 +175,9 @@ def _module(stage: StageRun, run: StepRun, step: StepDescription, site: Site) ->
             {"name": "SAS_SEED", "value": str(step.seed)},
         ],
         "resources": {
-            "requests": {"cpu": run.resources.cpu, "memory": run.memory},
-            "limits": {"memory": run.memory},
+            # Without a request of its own the limit would be one, and nodes would be full that are empty.
+            "requests": {"cpu": run.resources.cpu, "memory": run.memory, "ephemeral-storage": "0"},
+            "limits": {"memory": run.memory, "ephemeral-storage": _disk_limit(stage)},
         },
         "securityContext": LOCKED_DOWN,
         # A failed module's last log lines reach the status without reading its log.
