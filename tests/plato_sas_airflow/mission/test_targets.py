@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_list(str(tmp_path / "absent.csv"), "star")
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20), max_size=20))
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=20), max_size=20))
 def test_whatever_a_csv_says_every_row_is_good_or_told(values: list[str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
@@ -261,3 +262,57 @@ def test_astropy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(TargetListError, match="list: FITS needs astropy, which is not installed"):
         tables.read_table(b"SIMPLE  =", "list", "star")
+
+
+# Damaged lists: every line is a star, or is told
+
+
+def three_thousand(change: dict[int, str]) -> str:
+    """A list with remarks; `change`: the remark of some lines (the header is line 1)."""
+    lines = (f"kic-{number},P1,{change.get(number + 1, 'no remark')}" for number in range(1, 3001))
+    return "star,sample,remark\n" + "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({1001: '"bright neighbour'}, "a quoted cell that begins in line 1001: unexpected end of data"),
+        ({1001: '"bright', 2001: 'see 1000"'}, "a quoted cell that begins in line 1001 goes on to line 2001"),
+        ({1001: '"bright" neighbour'}, "line 1001: ',' expected after"),
+        ({1001: '"two\nlines"'}, "a quoted cell that begins in line 1001 goes on to line 1002"),
+    ],
+)
+def test_a_stray_quote_swallows_no_star(change: dict[int, str], message: str) -> None:
+    with pytest.raises(TargetListError, match=re.escape(message)):
+        validated(three_thousand(change))
+
+
+@pytest.mark.parametrize(
+    "remark", ['a 15" guide star', "it's", '"quoted, with a comma"', '"so ""called"""', "a\u2028b\x0b"]
+)
+def test_a_quote_in_its_place_harms_nobody(remark: str) -> None:
+    found = validated(three_thousand({1001: remark}))
+    assert (len(found.targets), found.bad) == (3000, [])
+
+
+def test_a_row_with_other_cells_is_left_out_and_told_by_its_line() -> None:
+    found = validated(three_thousand({1001: "a, comma"}))
+    assert len(found.targets) == 2999
+    assert [(one.number, one.problem) for one in found.bad] == [(1001, "4 cells, but the header has 3")]
+
+
+def test_a_list_whose_end_is_cut_off_is_refused() -> None:
+    whole = three_thousand({})
+    with pytest.raises(TargetListError, match=r"line 3001: 2 cells.*cut off"):
+        validated(whole[: -len(",no remark\n")])
+    assert len(validated(whole.rstrip("\n")).targets) == 3000, "an editor may leave the last line break out"
+
+
+@given(st.text(alphabet='ab1,"\n\r #\u2028', max_size=60))
+def test_every_line_is_a_star_or_told(text: str) -> None:
+    try:
+        found = validated("star,remark\n" + text)
+    except TargetListError:
+        return
+    lines = [line for line in io.StringIO(text, newline=None) if line.strip() and not line.startswith("#")]
+    assert len(found.targets) + len(found.bad) == len(lines)

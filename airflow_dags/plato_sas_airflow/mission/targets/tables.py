@@ -7,7 +7,7 @@ import csv
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any
 
 from plato_sas_airflow.mission.targets.errors import TargetListError
@@ -57,16 +57,21 @@ def read_table(content: bytes, name: str, required: str, optional: Sequence[str]
 
 
 class _Lines:
-    """The lines of a text, except empty ones and comments; `number`: the number of the last line returned."""
+    """The lines of a text, except empty ones and comments.
+
+    `number`: the number of the last line returned; `returned`: how many were.
+    """
 
     def __init__(self, text: str) -> None:
         self.number = 0
-        self._lines = text.splitlines(keepends=True)
+        self.returned = 0
+        self._lines = StringIO(text, newline=None)
 
     def __iter__(self) -> Iterator[str]:
         for number, line in enumerate(self._lines, 1):
             self.number = number
             if line.strip() and not line.startswith("#"):
+                self.returned += 1
                 yield line
 
 
@@ -76,15 +81,36 @@ def _csv(content: bytes, name: str, required: str, optional: Sequence[str]) -> T
     except UnicodeDecodeError as error:
         raise TargetListError(f"{name}: neither FITS, VOTable, ECSV nor UTF-8 text: {error}") from None
     lines = _Lines(text)
-    reader = csv.reader(lines, skipinitialspace=True)
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        columns = _columns(header, name, required, optional)
-        places = [header.index(own) for own in columns.values()]
-        rows = [_row(lines.number, cells, places, len(header)) for cells in reader]
-    except csv.Error as error:
-        raise TargetListError(f"{name}: line {lines.number}: {error}") from None
+    records = _records(lines, name)
+    _, header = next(records, (0, []))
+    header = [cell.strip() for cell in header]
+    columns = _columns(header, name, required, optional)
+    places = [header.index(own) for own in columns.values()]
+    rows = [_row(number, cells, places, len(header)) for number, cells in records]
+    if rows and rows[-1].problem and not text.endswith(("\n", "\r")):
+        raise TargetListError(f"{name}: line {rows[-1].number}: {rows[-1].problem}: the end of the list looks cut off")
     return Table("line", tuple(columns), rows)
+
+
+def _records(lines: _Lines, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each line. A stray quote would make one record of many lines: no star may vanish so."""
+    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    read, began = 0, 1
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            where = f"line {began}" if lines.returned == read + 1 else f"a quoted cell that begins in line {began}"
+            raise TargetListError(f"{name}: {where}: {error}; is a quote missing, or one too many?") from None
+        if cells is None:
+            return
+        read += 1
+        if lines.returned != read:
+            raise TargetListError(
+                f"{name}: a quoted cell that begins in line {began} goes on to line {lines.number}; is a quote missing?"
+            )
+        yield lines.number, cells
+        began = lines.number + 1
 
 
 def _row(number: int, cells: list[str], places: list[int], width: int) -> Row:

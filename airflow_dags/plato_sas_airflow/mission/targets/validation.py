@@ -106,6 +106,8 @@ class Validator:
                 bad.append(BadRow(row.number, star[:64], str(error)))
             else:
                 targets.append(target)
+        if len(targets) + len(bad) + others != len(self.table.rows):
+            raise TargetListError(f"{name}: {len(self.table.rows)} {self.table.unit}s, and not each is accounted for")
         return TargetList(name, self.table.unit, targets, bad, others)
 
     def _cell(self, row: Row, which: int) -> object:
