@@ -40,8 +40,13 @@ _TYPES: dict[str, tuple[Any, str]] = {
     "path": (base.VolumePath, "relative to a volume's root; no folder or file begins with `.`"),
     "pointer": (catalogue.Pointer, "names with `/` before each, as in RFC 6901"),
     "SHA-256": (base.Sha256, "64 hexadecimal digits in lower case"),
-    "duration": (base.Duration, "a whole number with a unit: `90s`, `20m`, `6h` or `7d`"),
-    "quantity": (base.Quantity, "a Kubernetes quantity above zero, such as `500m`, `2` or `512Mi`"),
+    "duration": (base.Duration, "whole numbers with units, the largest first: `90s`, `20m`, `1h30m`, `7d` or `2w`"),
+    "cores": (base.Cores, "a Kubernetes quantity above zero, such as `2`, `0.5` or `500m`"),
+    "bytes": (base.Bytes, "a Kubernetes quantity above zero, such as `512Mi` or `2G`"),
+    "image": (base.ImageName, "an image reference, such as `registry.example/group/name:1.2` or `name@sha256:...`"),
+    "unit": (base.Unit, "printable ASCII, such as `uHz`"),
+    "argument": (base.Argument, "any characters but NUL"),
+    "version": (base.ModuleVersion, "one line of printable ASCII"),
 }
 
 
@@ -78,7 +83,13 @@ def _schema(annotated: Any) -> Schema:
     return schema
 
 
-_BY_PATTERN = {_schema(annotated)["pattern"]: name for name, (annotated, _) in _TYPES.items()}
+def _form(schema: Schema) -> str | None:
+    """What tells a type of string from others: its pattern, or the message of its own rule."""
+    own = [one["message"] for one in schema.get("x-kubernetes-validations", []) if "self.matches" in one["rule"]]
+    return schema.get("pattern") or (own[0] if own else None)
+
+
+_BY_FORM = {_form(_schema(annotated)): name for name, (annotated, _) in _TYPES.items()}
 
 
 def type_of(node: Schema) -> str:
@@ -98,8 +109,8 @@ def type_of(node: Schema) -> str:
         return ", ".join(filter(None, (kind, bounds(node.get("minimum"), node.get("maximum")))))
     if node.get("format") == "date-time":
         return "time"
-    if node.get("pattern") in _BY_PATTERN:
-        return _BY_PATTERN[node["pattern"]]
+    if _form(node) in _BY_FORM:
+        return _BY_FORM[_form(node)]
     return f"{kind}, {bounds(None, node['maxLength'])} characters" if "maxLength" in node else str(kind)
 
 
@@ -107,7 +118,8 @@ def rules(node: Schema) -> str:
     """What the API server checks beyond types, as the message of each rule."""
     inner: Schema = node.get("items") or node.get("additionalProperties") or {}
     both = chain(node.get("x-kubernetes-validations", []), inner.get("x-kubernetes-validations", []))
-    messages = [rule["message"] for rule in both if not rule["message"].startswith("every key must match")]
+    untold = {"every key must match", *filter(None, _BY_FORM)}
+    messages = [rule["message"] for rule in both if not rule["message"].startswith(tuple(untold))]
     checked = "; ".join(text(message) for message in messages if message != "is immutable")
     return " ".join(["**Immutable.**"] * ("is immutable" in messages) + [f"Rules: {checked}."] * bool(checked))
 

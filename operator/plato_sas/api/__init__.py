@@ -32,7 +32,6 @@ from plato_sas.api.module import (
     ParameterDeclaration,
     ScienceModule,
     ScienceModuleSpec,
-    ValueType,
 )
 from plato_sas.api.pipeline import ExternalInput, PipelineStep, StageMode, StarPipeline, StarPipelineSpec, StepInput
 from plato_sas.api.processing import (
@@ -48,6 +47,7 @@ from plato_sas.api.processing import (
     StepState,
     StepStatus,
 )
+from plato_sas.api.values import Value, ValueInvalid, ValueType, typed
 
 __all__ = [
     "API_VERSION",
@@ -92,8 +92,11 @@ __all__ = [
     "StepState",
     "StepStatus",
     "TableStatus",
+    "Value",
+    "ValueInvalid",
     "ValueType",
     "amount",
     "parse_time",
     "seconds",
+    "typed",
 ]

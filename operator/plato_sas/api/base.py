@@ -1,10 +1,13 @@
 """What the models of the API group share: naming and strictness of fields, and the constrained types."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
 from pydantic.alias_generators import to_camel
+
+from plato_sas.api import forms
 
 GROUP = "plato-sas.io"
 VERSION = "v1alpha1"
@@ -50,24 +53,17 @@ ProductName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$", max_
 VariableName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", max_length=63)]
 # A file in a product folder. Hidden names are reserved for the manager's own files.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$", max_length=127)]
-# A path relative to a volume's root; no segment begins with a dot. {star} and {campaign} are replaced.
-VolumePath = Annotated[
-    str,
-    Field(pattern=r"^([A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*/)*[A-Za-z0-9_{}][A-Za-z0-9_{}.=+-]*$", max_length=255),
-]
+# A path relative to a volume's root. {star} and {campaign} are replaced.
+VolumePath = Annotated[str, Field(max_length=255), forms.VOLUME_PATH]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
-# Less than 116 days in any unit, so that the seconds of a whole pipeline fit into 32 bits.
-Duration = Annotated[
-    str, Field(pattern=r"^([1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$", max_length=8)
-]
-# More than zero: at least one digit, before or after the point, is not 0.
-Quantity = Annotated[
-    str,
-    Field(
-        pattern=r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
-        max_length=20,
-    ),
-]
+Duration = Annotated[str, Field(max_length=32), forms.DURATION]
+Cores = Annotated[str, Field(max_length=20), forms.CORES]
+Bytes = Annotated[str, Field(max_length=20), forms.BYTES]
+Argument = Annotated[str, Field(max_length=1024), forms.ARGUMENT]
+ImageName = Annotated[str, Field(max_length=512), forms.IMAGE]
+# A physical unit; it becomes a keyword of a FITS header.
+Unit = Annotated[str, Field(max_length=32), forms.UNIT]
+ModuleVersion = Annotated[str, Field(max_length=64), forms.VERSION]
 # A resource, or a part of one, as JSON has it.
 Document = dict[str, Any]
 
@@ -79,7 +75,6 @@ Scalar = Annotated[
     Field(union_mode="left_to_right"),
     WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 256}),
 ]
-Argument = Annotated[str, Field(max_length=1024)]
 
 
 def parse_time(text: str) -> datetime:
@@ -87,12 +82,14 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def seconds(duration: str) -> int:
-    """Convert a `Duration` such as `20m` to seconds."""
-    return int(duration[:-1]) * _SECONDS[duration[-1]]
+    """Convert a `Duration` such as `20m` or `1h30m` to seconds. Raises ValueError if it is none."""
+    if re.fullmatch(forms.DURATION.pattern, duration) is None:
+        raise ValueError(f"{duration!r} {forms.DURATION.message}")
+    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", duration))
 
 
 _MULTIPLIERS = {
@@ -102,6 +99,20 @@ _MULTIPLIERS = {
 
 
 def amount(quantity: str) -> float:
-    """Convert a Kubernetes `Quantity` such as `250m` or `2Gi` to a plain number."""
+    """Convert `Cores` or `Bytes` such as `250m` or `2Gi` to a plain number."""
     number = quantity.rstrip("mkKMGTi")
     return float(number) * _MULTIPLIERS[quantity[len(number) :]]
+
+
+_LEAST_MEMORY = "1Mi"  # a smaller number is mostly one whose unit was forgotten
+MEMORY_RULE = (
+    f"!has(self.memory) || !isQuantity(self.memory) || "
+    f"quantity(self.memory).compareTo(quantity('{_LEAST_MEMORY}')) >= 0",
+    f"memory must be at least {_LEAST_MEMORY}",
+)
+
+
+def check_memory(memory: str) -> None:
+    """The model's side of MEMORY_RULE. Raises ValueError."""
+    if amount(memory) < amount(_LEAST_MEMORY):
+        raise ValueError(f"{MEMORY_RULE[1]}, not {memory}")

@@ -1,30 +1,34 @@
 """StarCatalogue: the results of a campaign as tables with one row per star."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from plato_sas.api.base import (
     API_VERSION,
     BY_NAME,
     IMMUTABLE,
+    MEMORY_RULE,
     ApiModel,
+    Bytes,
+    Cores,
     Duration,
     PathName,
     ProductName,
-    Quantity,
     ResourceName,
     Sha256,
     StepName,
     Text,
     Timestamp,
+    Unit,
     VariableName,
     cel_rules,
+    check_memory,
     list_map,
 )
 from plato_sas.api.meta import Condition, ObjectMeta
-from plato_sas.api.module import ValueType
+from plato_sas.api.values import ValueType
 
 # A table's name becomes the name of a file and of a FITS extension.
 TableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,30}$", max_length=31)]
@@ -61,7 +65,7 @@ class CatalogueColumn(ApiModel):
     }
 
     name: ColumnName = Field(description="Name of the column, unique in its table.")
-    unit: Annotated[str, Field(max_length=32)] | None = Field(
+    unit: Unit | None = Field(
         None,
         description=(
             "Unit as in FITS, such as uHz or solMass; none if not set. A product that states another unit is refused."
@@ -111,17 +115,24 @@ class CatalogueTable(ApiModel):
 class CatalogueResources(ApiModel):
     """CPU and memory of the Job that makes the catalogue."""
 
-    cpu: Quantity = Field(
+    model_config = {"json_schema_extra": cel_rules(MEMORY_RULE)}
+
+    cpu: Cores = Field(
         "500m",
         description=(
             "CPU request, in cores or millicores (m). The number of reading processes is this rounded up, at least 2, "
             "at most 32."
         ),
     )
-    memory: Quantity = Field(
+    memory: Bytes = Field(
         "512Mi",
         description="Memory request and limit, in bytes. The need for it does not grow with the number of stars.",
     )
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        check_memory(self.memory)
+        return self
 
 
 class CatalogueRerun(ApiModel):

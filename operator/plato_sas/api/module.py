@@ -1,34 +1,32 @@
 """ScienceModule: how one Docker science module is run."""
 
-from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from plato_sas.api.base import (
     API_VERSION,
     BY_NAME,
+    MEMORY_RULE,
     ApiModel,
     Argument,
+    Bytes,
+    Cores,
     Duration,
     FileName,
+    ImageName,
+    ModuleVersion,
     ProductName,
-    Quantity,
     Scalar,
     Text,
+    Unit,
     VariableName,
+    amount,
     cel_rules,
+    check_memory,
 )
 from plato_sas.api.meta import ObjectMeta
-
-
-class ValueType(StrEnum):
-    """The type of a fact, a parameter or a value of a product."""
-
-    BOOLEAN = "boolean"
-    INTEGER = "integer"
-    NUMBER = "number"
-    STRING = "string"
+from plato_sas.api.values import ValueInvalid, ValueType, typed
 
 
 class ModuleInput(ApiModel):
@@ -83,10 +81,42 @@ class FactDeclaration(ApiModel):
             "report of another type fails the step."
         )
     )
-    unit: Annotated[str, Field(max_length=32)] | None = Field(
+    unit: Unit | None = Field(
         None, description="Physical unit as in FITS, such as uHz; none if not set. Nothing converts it."
     )
     description: Text | None = Field(None, description="What the fact means, for readers; optional.")
+
+
+_ENUM_ONLY = "enum is for parameters of type string"
+_BOUNDS_ONLY = "minimum and maximum are for parameters of type integer or number"
+_OF_TYPE = "must be of the parameter's type, such as 1000, '0.5' or 'true'"
+_BOUNDS = {
+    ("minimum", "maximum"): "minimum must not be larger than maximum",
+    ("minimum", "default"): "default must not be smaller than minimum",
+    ("default", "maximum"): "default must not be larger than maximum",
+}
+_IN_ENUM = "default must be one of enum"
+
+
+# Conversions instead of patterns, which would exceed the cost limit of Kubernetes 1.31: to it the length of an
+# int-or-string is unlimited. A failed conversion is reported with the rule's message.
+
+
+def _of_type(field: str) -> str:
+    """CEL: the field is not set, or of the parameter's type."""
+    return (
+        f"!has(self.{field}) || (self.type == 'integer' ? type(int(self.{field})) == int : "
+        f"self.type == 'number' ? double(self.{field}) - double(self.{field}) == 0.0 : "
+        f"self.type == 'boolean' ? self.{field} == 'true' || self.{field} == 'false' : true)"
+    )
+
+
+def _in_order(low: str, high: str) -> str:
+    """CEL: one field is not larger than the other, or not set."""
+    return (
+        f"!has(self.{low}) || !has(self.{high}) || (self.type == 'integer' ? int(self.{low}) <= int(self.{high}) : "
+        f"self.type == 'number' ? double(self.{low}) <= double(self.{high}) : true)"
+    )
 
 
 class ParameterDeclaration(ApiModel):
@@ -94,11 +124,11 @@ class ParameterDeclaration(ApiModel):
 
     model_config = {
         "json_schema_extra": cel_rules(
-            ("!has(self.enum) || self.type == 'string'", "enum is for parameters of type string"),
-            (
-                "!(has(self.minimum) || has(self.maximum)) || self.type in ['integer', 'number']",
-                "minimum and maximum are for parameters of type integer or number",
-            ),
+            ("!has(self.enum) || self.type == 'string'", _ENUM_ONLY),
+            ("!(has(self.minimum) || has(self.maximum)) || self.type in ['integer', 'number']", _BOUNDS_ONLY),
+            *((_of_type(field), f"{field} {_OF_TYPE}") for field in ("default", "minimum", "maximum")),
+            *((_in_order(*fields), message) for fields, message in _BOUNDS.items()),
+            ("!has(self.enum) || type(self.default) == int || self.default in self.enum", _IN_ENUM),
         )
     }
 
@@ -119,29 +149,72 @@ class ParameterDeclaration(ApiModel):
     enum: list[Annotated[str, Field(max_length=64)]] | None = Field(
         None, min_length=1, max_length=32, description="Allowed values of a string; any if not set."
     )
-    unit: Annotated[str, Field(max_length=32)] | None = Field(
-        None, description="Physical unit, for readers; none if not set. Nothing converts it."
-    )
+    unit: Unit | None = Field(None, description="Physical unit, for readers; none if not set. Nothing converts it.")
     description: Text | None = Field(None, description="What the parameter does, for readers; optional.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Raises ValueError, naming the parameter, if the fields contradict each other."""
+        problem = self._contradiction()
+        if problem is not None:
+            raise ValueError(f"{self.name}: {problem}")
+        return self
+
+    def _contradiction(self) -> str | None:
+        if self.enum is not None and self.type is not ValueType.STRING:
+            return _ENUM_ONLY
+        bounded = self.minimum is not None or self.maximum is not None
+        if bounded and self.type not in (ValueType.INTEGER, ValueType.NUMBER):
+            return _BOUNDS_ONLY
+        written = {"default": self.default, "minimum": self.minimum, "maximum": self.maximum}
+        values: dict[str, Any] = {}
+        for field, value in written.items():
+            try:
+                values |= {field: typed(self.type, value)} if value is not None else {}
+            except ValueInvalid as error:
+                return f"{field} {_OF_TYPE}: {error}"
+        for (low, high), message in _BOUNDS.items():
+            if low in values and high in values and values[low] > values[high]:
+                return f"{message}: {low} is {written[low]}, {high} is {written[high]}"
+        if self.enum is not None and values["default"] not in self.enum:
+            return f"{_IN_ENUM}: {self.default!r} is not"
+        return None
+
+
+_CAP_RULE = (
+    "!has(self.memoryCap) || !isQuantity(self.memoryCap) || !has(self.memory) || !isQuantity(self.memory) || "
+    "quantity(self.memoryCap).compareTo(quantity(self.memory)) >= 0",
+    "memoryCap must not be smaller than memory",
+)
 
 
 class ModuleResources(ApiModel):
     """CPU, memory and scratch space of the module's container."""
 
-    cpu: Quantity = Field(
+    model_config = {"json_schema_extra": cel_rules(MEMORY_RULE, _CAP_RULE)}
+
+    cpu: Cores = Field(
         "500m", description="CPU request, in cores or millicores (m). The module may use idle CPU beyond it."
     )
-    memory: Quantity = Field("512Mi", description="Memory request and limit of the first attempt, in bytes.")
-    memory_cap: Quantity | None = Field(
+    memory: Bytes = Field("512Mi", description="Memory request and limit of the first attempt, in bytes.")
+    memory_cap: Bytes | None = Field(
         None,
         description=(
             "Largest memory limit, in bytes: each retry after an out-of-memory kill doubles memory up to this. If not "
             "set, such a kill is final."
         ),
     )
-    scratch: Quantity = Field(
+    scratch: Bytes = Field(
         "1Gi", description="Size limit of /tmp, in bytes. A module that exceeds it is evicted and fails."
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Raises ValueError if the fields contradict each other."""
+        check_memory(self.memory)
+        if self.memory_cap is not None and amount(self.memory_cap) < amount(self.memory):
+            raise ValueError(f"{_CAP_RULE[1]}: {self.memory_cap} is less than {self.memory}")
+        return self
 
 
 class ModuleRetry(ApiModel):
@@ -154,13 +227,13 @@ class ScienceModuleSpec(ApiModel):
     """The image, and what goes into and comes out of it."""
 
     description: Text | None = Field(None, description="What the module computes; a column of `kubectl get scimod`.")
-    image: Annotated[str, Field(pattern=r"^\S+$", max_length=512)] = Field(
+    image: ImageName = Field(
         description=(
             "Image reference, preferably with a digest (name@sha256:...). Products of an image without a digest are "
             "reused by the same StarProcessing only."
         )
     )
-    version: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+    version: ModuleVersion = Field(
         description=(
             "Version of the module, recorded in manifests. A new version alone does not run published steps again."
         )

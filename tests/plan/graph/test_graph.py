@@ -97,24 +97,6 @@ def test_two_outputs_of_a_module_are_two_files() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["{campain}/lc.h5", "{star}/{quarter}.h5", "{star", "star}/x", "{}", "{Star}/x"])
-def test_a_placeholder_that_is_not_known_names_its_external(path: str) -> None:
-    external = {"name": LIGHT_CURVE, "path": path}
-    error = refused([{"name": "a", "module": "source"}], {"source": SOURCE}, externals=[external])
-    assert error.reason == "PipelineInvalid"
-    assert error.problems == [
-        f"StarPipeline p: spec.externals[{LIGHT_CURVE}].path: "
-        f"only {{star}} and {{campaign}} are filled in, not all of {path!r}"
-    ]
-
-
-@pytest.mark.parametrize("path", ["lc.h5", "{star}.h5", "{campaign}/{star}/{star}-{campaign}.h5"])
-def test_a_known_placeholder_is_sound(path: str) -> None:
-    external = {"name": LIGHT_CURVE, "path": path}
-    built = build_graph("p", pipeline([{"name": "a", "module": "source"}], externals=[external]), {"source": SOURCE})
-    assert built.externals[LIGHT_CURVE].path == path
-
-
 @pytest.mark.parametrize("timeout", ["31d", "721h", "43201m", "2592001s"])
 def test_a_timeout_beyond_thirty_days_is_refused(timeout: str) -> None:
     error = refused([{"name": "a", "module": "slow"}], {"slow": module(timeout=timeout)})

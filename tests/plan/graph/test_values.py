@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from plato_sas.api import ParameterDeclaration
-from plato_sas.plan.graph.values import ValueInvalid, parse_value, resolve
+from plato_sas.api import ParameterDeclaration, ValueInvalid
+from plato_sas.plan.graph.values import parse_value, resolve
 
 
 def parameter(kind: str, **fields: Any) -> ParameterDeclaration:
-    return ParameterDeclaration.model_validate({"name": "x", "type": kind, "default": "0"} | fields)
+    default = {"boolean": "true", "string": "acf"}.get(kind, 1)
+    return ParameterDeclaration.model_validate({"name": "x", "type": kind, "default": default} | fields)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,8 @@ def parameter(kind: str, **fields: Any) -> ParameterDeclaration:
         ("boolean", "false", False),
         ("integer", 3, 3),
         ("integer", "-3", -3),
+        ("integer", "+07", 7),
+        ("integer", "9223372036854775807", 2**63 - 1),
         ("number", "3.5", 3.5),
         ("number", 3, 3.0),
         ("number", "1e-3", 0.001),
@@ -42,6 +45,14 @@ def test_a_value_gets_its_declared_type(kind: str, written: int | str, expected:
         ("integer", "3.5"),
         ("integer", "three"),
         ("integer", ""),
+        ("integer", "1_000"),
+        ("integer", " 1"),
+        ("integer", "\u0663"),
+        ("integer", "9223372036854775808"),
+        ("integer", "1" * 256),
+        ("number", "1_0.5"),
+        ("number", "0x1p3"),
+        ("number", "9" * 200 + "e200"),
         ("number", "nan"),
         ("number", "inf"),
         ("number", "1e999"),

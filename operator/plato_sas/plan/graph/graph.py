@@ -14,13 +14,14 @@ from plato_sas.api import (
     StageMode,
     StarPipelineSpec,
     StepInput,
+    Value,
+    ValueInvalid,
     seconds,
 )
-from plato_sas.plan.graph.values import Value, ValueInvalid, resolve
+from plato_sas.plan.graph.values import resolve
 from plato_sas.plan.graph.when import Condition, ConditionInvalid, compile_condition
 
 _LONGEST_TIMEOUT = "30d"
-_PLACEHOLDERS = ("{star}", "{campaign}")
 
 
 class GraphInvalid(ValueError):
@@ -108,7 +109,7 @@ class Graph:
 def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> Graph:
     """Bind a pipeline to its modules and check everything that does not depend on a star.
 
-    Raises GraphInvalid with all problems of the first failing check: missing modules; externals, modules and wiring;
+    Raises GraphInvalid with all problems of the first failing check: missing modules; modules and wiring;
     conditions; cycles.
     """
     where = f"StarPipeline {name}: spec.steps"
@@ -119,7 +120,7 @@ def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, Sci
     ]
     if missing:
         raise GraphInvalid("ModuleNotFound", missing)
-    problems = _external_problems(name, pipeline.externals)
+    problems: list[str] = []
     for module in dict.fromkeys(step.module for step in pipeline.steps):
         problems += _module_problems(module, modules[module])
     by_name = {step.name: step for step in pipeline.steps}
@@ -172,23 +173,6 @@ class _Binder:
         elif output not in {one.name for one in self.modules[producer.module].outputs}:
             problems.append(f"{here}.output: step {name!r} has no output {output!r}")
         return BoundInput(given.name, optional, step=given.step, previous=given.previous, output=output)
-
-
-def _external_problems(pipeline: str, externals: list[ExternalInput]) -> list[str]:
-    problems = []
-    for one in externals:
-        problems += path_problems(f"StarPipeline {pipeline}: spec.externals[{one.name}].path", one.path)
-    return problems
-
-
-def path_problems(where: str, path: str) -> list[str]:
-    """Problems of an external product's path: unknown placeholders."""
-    rest = path
-    for placeholder in _PLACEHOLDERS:
-        rest = rest.replace(placeholder, "")
-    if "{" in rest or "}" in rest:
-        return [f"{where}: only {' and '.join(_PLACEHOLDERS)} are filled in, not all of {path!r}"]
-    return []
 
 
 def _module_problems(name: str, module: ScienceModuleSpec) -> list[str]:
