@@ -8,6 +8,8 @@ from typing import Any
 from plato_sas.api.crd import KINDS, crd
 
 Schema = dict[str, Any]
+# A form with a message of its own is a rule instead of a pattern.
+_PATTERN_RULE = re.compile(r"self\.matches\(r'(\^.*?\$)'\)")
 _OPTIONAL = 0.35  # of optional fields are there
 _MOST = 3  # items of a list, keys of a map
 # One of these fits each pattern of the API.
@@ -65,6 +67,8 @@ def _object(schema: Schema, luck: Random) -> dict[str, Any]:
 
 
 def _text(schema: Schema, luck: Random) -> str:
-    pattern, longest = schema.get("pattern", ""), schema.get("maxLength", 1000)
-    fitting = [one for one in _TEXTS if re.search(pattern, one) and len(one) <= longest]
+    longest = schema.get("maxLength", 1000)
+    rules = " ".join(one["rule"] for one in schema.get("x-kubernetes-validations", []))
+    patterns = [schema.get("pattern", ""), *_PATTERN_RULE.findall(rules)]
+    fitting = [one for one in _TEXTS if len(one) <= longest and all(re.search(each, one) for each in patterns)]
     return luck.choice(fitting) if fitting else "a"

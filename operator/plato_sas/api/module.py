@@ -57,7 +57,7 @@ class ModuleOutput(ApiModel):
     optional: bool = Field(
         False, description="Whether the module may succeed without writing it. A missing required output is a failure."
     )
-    max_size: Quantity | None = Field(
+    max_size: Bytes | None = Field(
         None,
         description=(
             "Largest size of the file, in bytes; the site's `modules.maxOutputSize` if not set. A larger output fails "

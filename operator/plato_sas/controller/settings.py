@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from plato_sas.api import Document, amount
-from plato_sas.api.base import Quantity
+from plato_sas.api.base import Bytes
 from plato_sas.jobs.stage import Site
 
 _PREFIX = "PLATO_SAS_"
-_QUANTITY: TypeAdapter[str] = TypeAdapter(Quantity)
+_BYTES: TypeAdapter[str] = TypeAdapter(Bytes)
 
 
 class SettingInvalid(ValueError):
@@ -176,7 +176,7 @@ class _Reader:
         """In bytes, of a quantity such as 16Gi."""
         written = self.text(key, str(default))
         try:
-            return int(amount(_QUANTITY.validate_python(written)))
+            return int(amount(_BYTES.validate_python(written)))
         except ValidationError:
             raise SettingInvalid(f"{self.name(key)}: {written!r} is not a size such as 16Gi") from None
 
