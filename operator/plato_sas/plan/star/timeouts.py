@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from plato_sas.api import seconds
 from plato_sas.jobs.attempt import Attempt, StepTimes
 from plato_sas.plan.graph.graph import Graph
+from plato_sas.plan.overdue import OVERDUE_SECONDS
 from plato_sas.plan.times import seconds_between
 
 # Default limit for a container to start: its image, volumes or configuration may be missing.
@@ -45,4 +46,8 @@ def _remaining(one: Attempt, graph: Graph, now: str, start_seconds: int) -> floa
     begun = one.begun.get(step, StepTimes()).started_at if step is not None else None
     if step is not None and begun is not None:
         return seconds(graph.step(step).module.timeout) - seconds_between(begun, now)
-    return start_seconds - seconds_between(one.idle_since, now) if one.idle_since is not None else None
+    if one.idle_since is None:
+        return None
+    # Nothing is stopped before it is said why: on a busy node a container may take its time.
+    limit = start_seconds if one.waiting is not None else max(start_seconds, OVERDUE_SECONDS)
+    return limit - seconds_between(one.idle_since, now)
