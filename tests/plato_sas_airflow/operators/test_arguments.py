@@ -50,7 +50,7 @@ def operator(**changes: Any) -> StarBatchOperator:
         ({"priority": 1001}, "priority: "),
         ({"priority": "high"}, "priority: expected a whole number"),
         ({"star_deadline": "6 hours"}, "star_deadline: "),
-        ({"star_ttl": "1w"}, "star_ttl: "),
+        ({"star_ttl": "1y"}, "star_ttl: "),
         ({"rerun": "perhaps"}, "rerun: expected true or false"),
         ({"rerun_from": "msap1"}, "rerun_from: .*JSON"),
         ({"rerun_from": {"a": 1}}, "rerun_from: expected a list of names"),
