@@ -6,7 +6,7 @@ from typing import Any
 from e2e.fuzz import hostile
 from e2e.fuzz.tally import sentence
 from plato_sas.api import ValueType
-from plato_sas.plan.graph.when import ConditionFailed, ConditionInvalid, compile_condition
+from plato_sas.plan.graph.when import ConditionInvalid, EvaluationFailed, compile_condition
 
 _DECLARED = {
     "a": {"flag": ValueType.BOOLEAN, "modes": ValueType.INTEGER, "nu": ValueType.NUMBER, "kind": ValueType.STRING},
@@ -64,10 +64,9 @@ def condition(luck: Random) -> str:
         step: {name: luck.choice(_VALUES[kind]) for name, kind in declared.items() if luck.random() < 0.8}
         for step, declared in _DECLARED.items()
     }
-    try:
-        verdict = found.evaluate(facts)
-    except ConditionFailed as failure:
-        return sentence(failure, "failed")
+    verdict = found.evaluate(facts)
+    if isinstance(verdict, EvaluationFailed):
+        return sentence(verdict.message, "failed")
     return {True: "true", False: "false", None: "absent"}[verdict]
 
 

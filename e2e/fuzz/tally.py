@@ -20,7 +20,7 @@ class Finding:
         return f"{self.kind}:{self.case} (seed {self.seed}): {self.what}"
 
 
-def sentence(refusal: Exception, outcome: str) -> str:
+def sentence(refusal: Exception | str, outcome: str) -> str:
     """The outcome of a case that was refused with a sentence that can be written and read."""
     text = printable(str(refusal))
     assert text.encode().strip()

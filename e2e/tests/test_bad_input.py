@@ -98,6 +98,11 @@ def test_a_graph_with_a_cycle(site: Site) -> None:
     [
         ("stray-step", {"two": {"sleep_s": 1}}, "spec.parameters.two: pipeline 'simple' has no step 'two'"),
         ("stray-name", {"one": {"naps": 1}}, "spec.parameters.one.naps: no such parameter"),
+        (
+            "stray-form",
+            {"one": {"Sleep-S": 1}},
+            "spec.parameters.one.'Sleep-S': no such parameter: did you mean sleep_s?",
+        ),
         ("stray-type", {"one": {"sleep_s": "long"}}, "spec.parameters.one.sleep_s: 'long' is not of type number"),
     ],
 )

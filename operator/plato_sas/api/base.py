@@ -75,6 +75,8 @@ Scalar = Annotated[
     Field(union_mode="left_to_right"),
     WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 256}),
 ]
+# Names of any form: one that no module declares is answered with those that it does.
+Parameters = Annotated[dict[str, Scalar], Field(max_length=64)]
 
 
 def parse_time(text: str) -> datetime:

@@ -107,9 +107,7 @@ def structural(schema: Schema, definitions: dict[str, Schema], defaults: bool) -
     if "patternProperties" in schema:
         ((pattern, values),) = schema["patternProperties"].items()
         result["additionalProperties"] = structural(values, definitions, defaults)
-        # The server limits the cost of all rules together. Only the operator writes status, and it rejects
-        # parameters of unknown names itself.
-        if defaults and "x-kubernetes-int-or-string" not in values:
+        if defaults:  # only the operator writes status, and the server limits the cost of all rules together
             rule = {"rule": f"self.all(key, key.matches('{pattern}'))", "message": f"every key must match {pattern}"}
             result["x-kubernetes-validations"] = [*schema.get("x-kubernetes-validations", []), rule]
     return result

@@ -9,12 +9,11 @@ from plato_sas.api.base import (
     API_VERSION,
     BY_NAME,
     ApiModel,
+    Parameters,
     ProductName,
     ResourceName,
-    Scalar,
     StepName,
     Text,
-    VariableName,
     VolumePath,
     cel_rules,
 )
@@ -99,9 +98,8 @@ class PipelineStep(ApiModel):
             "it is false, the step is skipped. If not set, the step always runs."
         ),
     )
-    parameters: dict[VariableName, Scalar] = Field(
+    parameters: Parameters = Field(
         default_factory=dict,
-        max_length=64,
         description="Values of the module's parameters, by name; the module's defaults for the others.",
     )
 

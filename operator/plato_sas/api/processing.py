@@ -12,10 +12,10 @@ from plato_sas.api.base import (
     IMMUTABLE,
     ApiModel,
     Duration,
+    Parameters,
     PathName,
     ProductName,
     ResourceName,
-    Scalar,
     Sha256,
     StepName,
     Timestamp,
@@ -161,7 +161,7 @@ class StarProcessingSpec(ApiModel):
             "up."
         ),
     )
-    parameters: dict[StepName, Annotated[dict[VariableName, Scalar], Field(max_length=64)]] = Field(
+    parameters: dict[StepName, Parameters] = Field(
         default_factory=dict,
         max_length=64,
         description=(

@@ -36,8 +36,14 @@ ACCEPTED = (
     ),
     Reason(
         "ConditionInvalid",
-        "A `when` is not valid CEL, not of type bool, or names an undeclared fact.",
+        "A `when` is not valid CEL, not of type bool, names an undeclared fact, or can only fail (`1/0`).",
         "Correct the StarPipeline.",
+    ),
+    Reason(
+        "PipelineTooLarge",
+        "The pipeline with its modules does not fit into one object, or a step not into its order. The message has the "
+        "size.",
+        "Shorten descriptions, arguments or parameters.",
     ),
     Reason("GraphHasCycle", "Steps wait for each other. The message shows the cycle.", "Correct the StarPipeline."),
     Reason(
@@ -145,9 +151,10 @@ CANCELLED = (
 FAILED = (
     Reason(
         "WhenFailed",
-        "The step's `when` has no value for these facts: a division by zero, a wrong regular expression, a loop over "
-        "its budget. The step did not run.",
-        "Correct the StarPipeline, and rerun.",
+        "The step did not run: its `when` has no value for the facts of this star. The message has the expression and "
+        "the error, such as a division by zero.",
+        "Correct the `when`, or the module that reports the fact. Then rerun.",
+        "Science",
     ),
     Reason(
         "ModuleFailed",

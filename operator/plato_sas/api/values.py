@@ -9,7 +9,7 @@ Value = bool | int | float | str
 # Python's int and float take more: 1_000, digits of other scripts, blanks around.
 _INTEGER = "[+-]?[0-9]{1,19}"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
-_LARGEST = 2**63 - 1  # what CEL and the API server can hold
+MAX_INTEGER = 2**63 - 1  # what CEL and the API server can hold
 
 
 class ValueType(StrEnum):
@@ -31,7 +31,7 @@ def typed(kind: ValueType, written: int | str) -> Value:
     match kind:
         case ValueType.BOOLEAN if text in ("true", "false"):
             return text == "true"
-        case ValueType.INTEGER if re.fullmatch(_INTEGER, text) and abs(int(text)) <= _LARGEST:
+        case ValueType.INTEGER if re.fullmatch(_INTEGER, text) and abs(int(text)) <= MAX_INTEGER:
             return int(text)
         case ValueType.NUMBER if re.fullmatch(_NUMBER, text) and math.isfinite(float(text)):
             return float(text)

@@ -131,7 +131,7 @@ def test_a_parameter_with_an_impossible_name_is_rejected_by_its_name() -> None:
     assert world.status("kic1")["state"] == "Rejected"
     status, reason, message = world.condition("kic1", "Accepted")
     assert (status, reason) == ("False", "SpecInvalid")
-    assert message.startswith("spec.parameters.a.Sigma Clip")
+    assert message.startswith("spec.parameters.a.'Sigma Clip': no such parameter")
     assert kinds(world) == {"Failed", "Stalled"}
 
 

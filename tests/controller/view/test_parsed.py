@@ -74,11 +74,11 @@ def test_a_star_that_waits_or_rests_takes_no_room() -> None:
 
 def test_a_spec_that_is_not_of_the_schema_is_read_without_it_and_told() -> None:
     wrong = stored()
-    wrong["spec"] |= {"nope": 1, "parameters": {"one": {"Sigma Clip": 3}}, "desiredState": "Cancel"}
+    wrong["spec"] |= {"nope": 1, "parameters": {"One Step": {"sigma": 3}}, "desiredState": "Cancel"}
     found, problems = ParsedStars().of(wrong)
     assert found.spec.desired_state is DesiredState.CANCEL
     assert found.spec.parameters == {}
-    assert [one.partition(":")[0] for one in problems] == ["spec.parameters.one.Sigma Clip.[key]", "spec.nope"]
+    assert [one.partition(":")[0] for one in problems] == ["spec.parameters.One Step.[key]", "spec.nope"]
 
 
 def test_a_status_that_is_not_of_the_schema_is_refused_each_time() -> None:

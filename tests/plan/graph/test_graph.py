@@ -236,3 +236,12 @@ def test_a_steps_parameters_come_from_module_pipeline_and_star_in_that_order() -
     steps = [{"name": "s", "module": "tuned", "parameters": {"b": 2, "c": 2}}]
     built = build_graph("p", pipeline(steps), {"tuned": tuned})
     assert built.step("s").parameters({"c": "3"}) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_step_that_cannot_be_handed_to_its_pod_is_refused_with_its_size() -> None:
+    wordy = module(command=["x" * 1024] * 30, args=["y" * 1024] * 60)
+    error = refused([{"name": "a", "module": "wordy"}], {"wordy": wordy})
+    assert error.reason == "PipelineTooLarge"
+    (problem,) = error.problems
+    assert problem.startswith("StarPipeline p: spec.steps[a]: the order for its pod may have 9")
+    assert problem.endswith(" bytes, of at most 90112: shorten args and parameters of module 'wordy'")

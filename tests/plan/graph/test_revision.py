@@ -1,7 +1,11 @@
 """Revisions: named by what they hold, and enough to rebuild the graph."""
 
 import json
+import re
 
+import pytest
+
+from plato_sas.plan.graph.graph import GraphInvalid
 from plato_sas.plan.graph.revision import load_revision, revision_content, revision_name
 from tests.support.samples import dag, graph, module
 
@@ -33,6 +37,17 @@ def test_a_name_is_a_valid_object_name_even_for_a_long_pipeline() -> None:
     name = revision_name("p" * 51 + "-" + "q" * 11, {})
     assert len(name) <= 63
     assert "--" not in name
+
+
+def test_a_pipeline_that_no_object_can_hold_is_refused_with_its_size() -> None:
+    described = [{"name": f"O{at}", "description": "\u00b5" * 1024} for at in range(64)]
+    spec, modules = dag({"a": [], "b": ["a"], "c": ["b"]}, module_fields={one: {"outputs": described} for one in "abc"})
+    with pytest.raises(GraphInvalid) as error:
+        revision_name("sas-test", revision_content(spec, modules))
+    assert error.value.reason == "PipelineTooLarge"
+    (problem,) = error.value.problems
+    told = r"StarPipeline sas-test: with its modules it has 11\d{5} bytes as JSON, of at most 1048576: shorten .*"
+    assert re.fullmatch(told, problem)
 
 
 def test_the_graph_can_be_rebuilt_from_what_the_api_server_stored() -> None:

@@ -103,7 +103,29 @@ def test_a_true_condition_runs_the_step() -> None:
 def test_a_fact_that_was_not_reported_skips_the_step_and_says_so() -> None:
     world = per_step(graph({"a": [], "b": ["a"]}, **BRANCH), ending(a=Ok())).run()
     assert world.step("b").reason == "FactAbsent"
+    assert world.step("b").message == "when: facts['a'].flag: not reported: facts['a'].flag"
     assert world.state is StarState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("when", "fact", "told"),
+    [
+        ("1 / facts['a'].n == 1", 0, "divide by zero"),
+        ("facts['a'].text.matches(facts['a'].text)", "(", "invalid regular expression: missing ): ("),
+    ],
+)
+@pytest.mark.parametrize("stages", ["PerStep", "Fused"])
+def test_a_condition_without_a_value_fails_its_step_and_nothing_else(
+    stages: str, when: str, fact: int | str, told: str
+) -> None:
+    declared = {"a": {"n": "integer", "text": "string"}}
+    built = graph({"a": [], "b": ["a"], "c": ["b"], "d": ["a"]}, facts=declared, when={"b": when})
+    facts = {"n": fact} if isinstance(fact, int) else {"text": fact}
+    world = World(built, ending(a=Ok(facts)), stages=stages).run()
+    assert world.states() == {"a": "Succeeded", "b": "Failed", "c": "Skipped", "d": "Succeeded"}
+    assert (world.step("b").reason, world.step("c").reason) == ("WhenFailed", "UpstreamFailed")
+    assert (world.step("b").message or "").startswith(f"when: {when}: {told}")
+    assert world.state is StarState.FAILED
 
 
 def test_a_step_runs_without_an_optional_input_of_a_skipped_step() -> None:

@@ -18,6 +18,8 @@ from plato_sas.api import (
     ValueInvalid,
     seconds,
 )
+from plato_sas.plan.graph.nearest import shown, suggestion
+from plato_sas.plan.graph.size import MAX_STEP, step_size
 from plato_sas.plan.graph.values import resolve
 from plato_sas.plan.graph.when import Condition, ConditionInvalid, compile_condition
 
@@ -110,7 +112,7 @@ def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, Sci
     """Bind a pipeline to its modules and check everything that does not depend on a star.
 
     Raises GraphInvalid with all problems of the first failing check: missing modules; modules and wiring;
-    conditions; cycles.
+    conditions; sizes; cycles.
     """
     where = f"StarPipeline {name}: spec.steps"
     missing = [
@@ -133,6 +135,7 @@ def build_graph(name: str, pipeline: StarPipelineSpec, modules: Mapping[str, Sci
     if problems:
         raise GraphInvalid("PipelineInvalid", problems)
     steps = _with_conditions(where, pipeline, modules, bound)
+    _check_sizes(where, steps, externals)
     return Graph(name, externals, _sorted(where, steps), pipeline.stages)
 
 
@@ -191,7 +194,7 @@ def _module_problems(name: str, module: ScienceModuleSpec) -> list[str]:
 def _parameter_problems(where: str, step: PipelineStep, module: ScienceModuleSpec) -> list[str]:
     declared = {one.name: one for one in module.parameters}
     problems = [
-        f"{where}.parameters.{name}: module {step.module!r} has no such parameter"
+        f"{where}.parameters.{shown(name)}: module {step.module!r} has no such parameter{suggestion(name, declared)}"
         for name in step.parameters
         if name not in declared
     ]
@@ -226,6 +229,19 @@ def _with_conditions(
     if problems:
         raise GraphInvalid("ConditionInvalid", problems)
     return steps
+
+
+def _check_sizes(where: str, steps: Iterable[GraphStep], externals: Mapping[str, ExternalInput]) -> None:
+    problems = []
+    for step in steps:
+        paths = {one.name: externals[one.external].path if one.external else None for one in step.inputs}
+        size = step_size(step.name, step.module_name, step.module, paths, step.parameters({}))
+        if size > MAX_STEP:
+            cause = f"the order for its pod may have {size} bytes, of at most {MAX_STEP}"
+            remedy = f"shorten args and parameters of module {step.module_name!r}"
+            problems.append(f"{where}[{step.name}]: {cause}: {remedy}")
+    if problems:
+        raise GraphInvalid("PipelineTooLarge", problems)
 
 
 def _sorted(where: str, steps: list[GraphStep]) -> tuple[GraphStep, ...]:

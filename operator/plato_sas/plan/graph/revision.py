@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from plato_sas.api import Document, ScienceModuleSpec, StarPipelineSpec
-from plato_sas.plan.graph.graph import Graph, build_graph
+from plato_sas.plan.graph.graph import Graph, GraphInvalid, build_graph
+from plato_sas.plan.graph.size import MAX_REVISION
 
 
 def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceModuleSpec]) -> Document:
@@ -19,8 +20,15 @@ def revision_content(pipeline: StarPipelineSpec, modules: Mapping[str, ScienceMo
 
 
 def revision_name(pipeline: str, content: Mapping[str, Any]) -> str:
-    """A name derived from the content: equal graphs share one revision, and creating it twice is harmless."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+    """A name derived from the content: equal graphs share one revision, and creating it twice is harmless.
+
+    Raises GraphInvalid if the content is too large to be stored.
+    """
+    text = json.dumps(content, sort_keys=True)
+    if len(text) > MAX_REVISION:
+        problem = f"with its modules it has {len(text)} bytes as JSON, of at most {MAX_REVISION}: shorten descriptions"
+        raise GraphInvalid("PipelineTooLarge", [f"StarPipeline {pipeline}: {problem}"])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     return f"{pipeline[:52].rstrip('-.')}-{digest}"
 
 

@@ -8,6 +8,7 @@ from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import job_name, salvage_name
 from plato_sas.jobs.stage import CheckRun, Owner, SalvageRun, StageRun, StepRun
 from plato_sas.plan.graph.graph import BoundInput, Graph, GraphStep
+from plato_sas.plan.graph.size import MAX_STAGE
 from plato_sas.plan.retries import memory
 from plato_sas.stager.description import (
     FactDescription,
@@ -31,6 +32,8 @@ def stage_for(
 ) -> StageRun:
     """The stage that runs the steps as their next attempts; every step upstream is final or among them.
 
+    Only the first of them if the stage would be too large to hand over: the others run in another one.
+
     `read`: SHA-256 of the external products read so far, by name.
     """
     owner = _owner(processing)
@@ -46,7 +49,9 @@ def stage_for(
     here = frozenset(step.name for step in steps)
     describe = _Describer(processing, graph, stage, here, statuses, _still_in_use(graph, statuses, read))
     stage.steps.extend(describe.step(step) for step in steps)
-    return StageRun(owner, stage, tuple(_run(step, statuses[step.name]) for step in steps))
+    while len(stage.steps) > 1 and len(stage.to_json()) > MAX_STAGE:
+        del stage.steps[-1]
+    return StageRun(owner, stage, tuple(_run(step, statuses[step.name]) for step in steps[: len(stage.steps)]))
 
 
 def check_for(
