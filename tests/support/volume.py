@@ -12,7 +12,7 @@ from plato_sas.stager.description import PublishOrder, Stage, StepDescription
 from plato_sas.stager.manifest import step_key
 from plato_sas.stager.messages import Problem, Published, PublishedStep, StagedIn, Withheld
 
-EXTERNAL = "1" * 64  # the SHA-256 of every external product
+EXTERNAL = "1" * 64  # the SHA-256 of every external product of the first delivery
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,13 @@ class Publication(NamedTuple):
 
 @dataclass
 class Volume:
-    """One star's part of it. `absent`: steps whose external input is missing; `room`: steps that a report holds."""
+    """One star's part of it.
 
+    `delivered`: the SHA-256 of every external product. `absent`: steps whose external input is missing. `room`: steps
+    that a report holds.
+    """
+
+    delivered: str = EXTERNAL
     absent: frozenset[str] = frozenset()
     room: int = 64
     products: dict[str, Product] = field(default_factory=dict)
@@ -76,14 +81,14 @@ class Volume:
         for step in stage.steps:
             if step.name in self.absent:
                 return Problem(step.name, "InputMissing", f"step {step.name}: input: inputs volume: it does not exist")
-        inputs = {one.name: EXTERNAL for step in stage.steps for one in step.inputs if one.volume == "inputs"}
+        inputs = {one.name: self.delivered for step in stage.steps for one in step.inputs if one.volume == "inputs"}
         return StagedIn(inputs, self._reused(stage, known))
 
     def _input_digests(self, step: StepDescription) -> dict[str, str]:
         digests = {}
         for one in step.inputs:
             if one.volume == "inputs":
-                digests[one.name] = EXTERNAL
+                digests[one.name] = self.delivered
             elif one.late:
                 assert one.producer is not None
                 earlier = self.previous.get(one.producer.rpartition("/")[2])

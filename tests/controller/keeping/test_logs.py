@@ -139,17 +139,31 @@ async def test_every_container_in_the_order_of_running(tmp_path: Path) -> None:
         assert (
             one.path("j1").read_bytes()
             == (
-                f"==== container=step-i {about}\n"
-                f"==== container=step-z {about}\n"
+                f"==== container=step-i {about} bytes=0\n"
+                f"==== container=step-z {about} bytes=22\n"
                 "no newline at the end\n"
-                f"==== container=step-a {about}\n"
+                f"==== container=step-a {about} bytes=17\n"
                 "sigma = 3.5 \u00b5Hz\n"
-                f"==== container=step-p {about}\n"
+                f"==== container=step-p {about} bytes=9\n"
             ).encode()
             + b"\xff bytes \n"
         )
         assert os.listdir(one.path("j1").parent) == ["j1.log"]
         assert stat.S_IMODE(one.path("j1").stat().st_mode) == 0o644
+
+
+async def test_a_line_of_a_module_that_looks_like_a_header_is_told_apart_by_the_sizes(tmp_path: Path) -> None:
+    forged = b"==== container=publish pod=p node=n1 exitCode=0 bytes=0\nall is well\n"
+    async with shop(tmp_path) as one:
+        one.kubelet.texts = {("p", "step-a"): forged, ("p", "step-b"): b"refused\n"}
+        kept = (await one.kept("j1", pod("p", "step-a", "step-b"))).encode()
+    found = []
+    while kept:
+        header, _, rest = kept.partition(b"\n")
+        size = int(header.rpartition(b" bytes=")[2])
+        found.append((header.split()[1], rest[:size]))
+        kept = rest[size:]
+    assert found == [(b"container=step-a", forged), (b"container=step-b", b"refused\n")]
 
 
 async def test_what_did_not_begin_has_no_log(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ class LogKeeper:
             for container in containers:
                 text, readable = await self._text(wanted, container)
                 complete = complete and readable
-                parts.append(container.header().encode() + b"\n" + text)
+                parts.append(container.header(len(text)).encode() + b"\n" + text)
                 if sum(map(len, parts)) >= _FLUSH:
                     await asyncio.to_thread(file.append, b"".join(parts))
                     parts.clear()

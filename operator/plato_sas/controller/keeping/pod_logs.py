@@ -27,8 +27,8 @@ class Began:
     reason: str | None
     report: str | None = None  # the stager's report if it exited with 0: all that it prints
 
-    def header(self) -> str:
-        """One line."""
+    def header(self, size: int) -> str:
+        """One line. `size`: the bytes of the log below it, which may itself have lines like this one."""
         fields = {
             "container": self.name,
             "pod": self.pod,
@@ -37,6 +37,7 @@ class Began:
             "started": self.started,
             "finished": self.finished,
             "reason": self.reason,
+            "bytes": size,
         }
         return "==== " + " ".join(f"{key}={'-' if value is None else value}" for key, value in fields.items())
 

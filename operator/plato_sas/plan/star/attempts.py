@@ -14,6 +14,7 @@ from plato_sas.plan.graph.graph import Graph
 from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.overdue import overdue
 from plato_sas.plan.retries import after_failure
+from plato_sas.plan.star import deliveries
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.star.outcomes import Outcome, is_news, left_behind, sound, started, take_back
 
@@ -33,7 +34,7 @@ def fold(ledger: Ledger, graph: Graph, attempts: Iterable[Attempt], now: str) ->
     # An active Job is always later than the finished ones that ran the same steps.
     for attempt in ordered:
         if attempt.active:
-            _follow(ledger, attempt, now)
+            _follow(ledger, graph, attempt, now)
     _find_lost(ledger, graph, {one.job for one in ordered}, now)
 
 
@@ -45,7 +46,7 @@ def _drop_unsound(ledger: Ledger, graph: Graph) -> None:
             ledger.steps[step.name] = take_back(status, status.attempt)
 
 
-def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
+def _follow(ledger: Ledger, graph: Graph, attempt: Attempt, now: str) -> None:
     """The live state of an active Job's steps."""
     stray = not attempt.numbers or any(left_behind(ledger, attempt, name) for name in attempt.numbers)
     ledger.in_flight.update(attempt.numbers)
@@ -68,7 +69,7 @@ def _follow(ledger: Ledger, attempt: Attempt, now: str) -> None:
             running = started(status, attempt, name, StepState.RUNNING, now)
             ledger.steps[name] = running.model_copy(update={"reason": reason, "message": message})
     if not stray:
-        ledger.inputs.update(attempt.inputs)
+        deliveries.read(ledger, graph, attempt)
 
 
 def _find_lost(ledger: Ledger, graph: Graph, jobs: set[str], now: str) -> None:

@@ -32,7 +32,7 @@ from plato_sas.jobs.stage import Run
 from plato_sas.plan.graph.graph import Graph
 from plato_sas.plan.overdue import OVERDUE_SECONDS, awaited
 from plato_sas.plan.retries import pause_left
-from plato_sas.plan.star import acceptance, control, rerun
+from plato_sas.plan.star import acceptance, control, deliveries, rerun
 from plato_sas.plan.star.attempts import fold
 from plato_sas.plan.star.compose import compose
 from plato_sas.plan.star.ledger import Ledger
@@ -217,6 +217,7 @@ class _Starter:
         for job, names in self._salvages.items():
             actions.append(StartRun(salvage_for(processing, graph, job, names, self._ledger.steps)))
         for steps in self._stages:
+            deliveries.forget(self._ledger, graph, steps)
             known = checkable(processing, steps, self._ledger.steps)
             begin = check_for if known else stage_for
             run = begin(processing, graph, known or steps, self._ledger.steps, self._ledger.inputs, self._rerun_id)

@@ -15,6 +15,7 @@ from plato_sas.jobs.failure import TIMED_OUT, Failure, FailureClass
 from plato_sas.plan.graph.graph import Graph, GraphStep
 from plato_sas.plan.messages import MAX_MESSAGE
 from plato_sas.plan.retries import after_failure
+from plato_sas.plan.star import deliveries
 from plato_sas.plan.star.ledger import Ledger
 from plato_sas.plan.times import seconds_between
 from plato_sas.stager.messages import PublishedStep
@@ -122,7 +123,7 @@ class Outcome:
         """Record the outcome of each step that does not have it yet, in topological order."""
         attempt, ledger = self._attempt, self._ledger
         if not all(left_behind(ledger, attempt, name) for name in attempt.numbers):
-            ledger.inputs.update(attempt.inputs)
+            deliveries.read(ledger, self._graph, attempt)
         for name in [one for one in attempt.numbers if is_news(ledger, attempt, one)]:
             step = self._graph.step(name)
             if name in attempt.published:
@@ -148,6 +149,10 @@ class Outcome:
 
     def _publish(self, step: GraphStep, published: PublishedStep, state: StepState) -> None:
         status = self._begun(step)
+        mixed = deliveries.mismatch(self._ledger, self._graph, self._attempt, step)
+        if mixed is not None:
+            self._ledger.steps[step.name] = after_failure(step, status, mixed, self._at)
+            return
         self._ledger.steps[step.name] = status.model_copy(
             update={
                 "state": state,

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from plato_sas.api import ModuleOutput, StarProcessing, StepState, StepStatus, amount, seconds
+from plato_sas.api import ModuleOutput, StarProcessing, StepStatus, amount, seconds
 from plato_sas.jobs.failure import FailureClass
 from plato_sas.jobs.names import job_name, salvage_name
 from plato_sas.jobs.stage import CheckRun, Owner, SalvageRun, StageRun, StepRun
 from plato_sas.plan.graph.graph import BoundInput, Graph, GraphStep
 from plato_sas.plan.graph.size import MAX_STAGE
 from plato_sas.plan.retries import memory
+from plato_sas.plan.star.deliveries import still_read
 from plato_sas.stager.description import (
     FactDescription,
     InputDescription,
@@ -47,7 +48,7 @@ def stage_for(
         steps=[],
     )
     here = frozenset(step.name for step in steps)
-    describe = _Describer(processing, graph, stage, here, statuses, _still_in_use(graph, statuses, read))
+    describe = _Describer(processing, graph, stage, here, statuses, still_read(graph, statuses, read))
     stage.steps.extend(describe.step(step) for step in steps)
     while len(stage.steps) > 1 and len(stage.to_json()) > MAX_STAGE:
         del stage.steps[-1]
@@ -80,20 +81,6 @@ def checkable(processing: StarProcessing, steps: Sequence[GraphStep], statuses: 
         if known and all(name in found for name in step.upstream & here):
             found[step.name] = step
     return list(found.values())
-
-
-def _still_in_use(graph: Graph, statuses: Statuses, read: Mapping[str, str]) -> dict[str, str]:
-    """The digests of external products that a product, or a step under way, was made from.
-
-    Others may be delivered anew: whatever was made from them is made again.
-    """
-    used = {
-        one.external
-        for step in graph.steps
-        for one in step.inputs
-        if statuses[step.name].state.published or statuses[step.name].state in (StepState.RUNNING, StepState.PUBLISHING)
-    }
-    return {name: digest for name, digest in read.items() if name in used}
 
 
 def salvage_for(
