@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from e2e.airflow.api import AirflowApi, AirflowApiError, timestamp
 from e2e.airflow.settings import PREFERRED_PORT, USER, VENV_BIN, Home, code_digest
+from e2e.processes.command import CommandFailed
 from e2e.processes.daemon import Daemon, resident_bytes, stop
 from e2e.processes.locking import LockTimeout, exclusive
 from e2e.processes.ports import HOST, free_port
@@ -70,6 +71,7 @@ class AirflowService:
         API server fails, and ProcessError when a process can be neither started nor stopped.
         """
         with self._exclusive():
+            self._authenticate()
             keep = {daemon.name for daemon in self.daemons if daemon.running()} if self._current() else set()
             left = [daemon for daemon in self.daemons if daemon.name not in keep and daemon.members()]
             if left:
@@ -82,6 +84,12 @@ class AirflowService:
             missing = [daemon for daemon in self.daemons if daemon.name not in keep]
             if missing or self._lacking():
                 self._start(missing)
+
+    def _authenticate(self) -> None:
+        try:
+            self.home.write_kubeconfig()
+        except CommandFailed as error:
+            raise AirflowServiceError(f"no token for Airflow's account: {error}") from None
 
     def _start(self, missing: Sequence[Daemon]) -> None:
         """Start the missing components and wait until all are well."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from e2e.airflow.account import account_kubeconfig
 from e2e.cluster.storage import NAMESPACE
 from e2e.layout import KUBECONFIG, LOCAL, REPOSITORY, VOLUMES
 from e2e.processes.ports import HOST
@@ -29,14 +30,16 @@ _LOCKED_SECONDS = 60
 class Home:
     """Paths and settings of one Airflow installation.
 
-    `folder`: AIRFLOW_HOME. `dags`: the DAGs' folder. `kubeconfig`: what the connection `plato_sas_kubernetes` reads.
+    `folder`: AIRFLOW_HOME. `dags`: the DAGs' folder. `administrator`: for DAGs that
+    make pods or work where the account of Airflow has no Role; the connection `plato_sas_kubernetes` has that account
+    otherwise.
     `server`: address of a PostgreSQL with the database; a SQLite file in `folder` if empty. `options`: settings of
     `airflow.cfg` by section, which override those of the test platform.
     """
 
     folder: Path = HOME
     dags: Path = DAGS
-    kubeconfig: Path = KUBECONFIG
+    administrator: bool = False
     server: str = field(default="", repr=False)
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
@@ -48,6 +51,11 @@ class Home:
     @property
     def configuration(self) -> Path:
         return self.folder / "airflow.cfg"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """What the connection to Kubernetes reads."""
+        return KUBECONFIG if self.administrator else self.folder / "kubeconfig"
 
     @property
     def passwords(self) -> Path:
@@ -116,6 +124,11 @@ class Home:
     def write(self, port: int) -> None:
         """Write `airflow.cfg` for an API server at `port`."""
         _write_private(self.configuration, self.render(port))
+
+    def write_kubeconfig(self) -> None:
+        """Give Airflow a new token. Raises CommandFailed."""
+        if not self.administrator:
+            _write_private(self.kubeconfig, account_kubeconfig())
 
     def port(self) -> int | None:
         """The port in `airflow.cfg`, or None before the first start."""

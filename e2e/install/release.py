@@ -2,12 +2,16 @@
 
 import json
 
+from e2e.cluster.storage import NAMESPACE
 from e2e.install.modules import digest, pipelines, science_modules
 from e2e.kubernetes import apply, kubectl, run
 from e2e.layout import REPOSITORY
 from e2e.processes.command import CommandFailed
 
 RELEASE = "plato-sas"
+# The platform's one Airflow works in every namespace, with one account.
+AIRFLOW_ACCOUNT = {"kind": "ServiceAccount", "name": "airflow", "namespace": NAMESPACE}
+_AIRFLOW = tuple(f"rbac.airflow.subjects[0].{key}={value}" for key, value in AIRFLOW_ACCOUNT.items())
 _CRDS = REPOSITORY / "crds"
 _CHART = REPOSITORY / "charts" / "plato-sas"
 
@@ -18,7 +22,7 @@ def install(namespace: str, *, values: tuple[str, ...] = ()) -> None:
     kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(_CRDS))
     digests = {name: digest(f"localhost/plato-sas/{name}:0.1.0") for name in ("operator", "stager", "catalogue")}
     settings = [f"--set-string=images.{name}.digest={known}" for name, known in digests.items()]
-    settings += [f"--set={value}" for value in values]
+    settings += [f"--set={value}" for value in (*_AIRFLOW, *values)]
     _clear_interrupted(namespace)
     try:
         run(

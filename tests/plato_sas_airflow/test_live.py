@@ -12,7 +12,7 @@ import pytest
 
 from e2e.airflow import AirflowApi, AirflowService
 from e2e.airflow.settings import Home
-from tests.plato_sas_airflow.testbed import KUBECONFIG, LOCAL, Cluster, until
+from tests.plato_sas_airflow.testbed import LOCAL, Cluster, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.timeout(600)]
 _RUN_SECONDS = 240.0
@@ -28,7 +28,7 @@ def service() -> Iterator[AirflowService]:
     dags.mkdir(parents=True)
     for name in (BATCH_DAG, LIBRARY_DAG):
         shutil.copy(Path(__file__).parent / "dags" / f"{name}.py", dags)
-    service = AirflowService(Home(folder=folder, dags=dags, kubeconfig=KUBECONFIG), dag_id=LIBRARY_DAG)
+    service = AirflowService(Home(folder=folder, dags=dags, administrator=True), dag_id=LIBRARY_DAG)
     service.up()
     try:
         yield service
