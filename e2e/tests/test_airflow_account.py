@@ -72,7 +72,14 @@ def test_it_creates_watches_and_changes_stars_and_catalogues(site: Site, account
     star = {"apiVersion": API, "kind": "StarProcessing", "metadata": metadata, "spec": spec}
     _as(account, "create", "-f=-", stdin=json.dumps(star))
     _as(account, "patch", "starprocessing", STAR, "--type=merge", '-p={"spec":{"desiredState":"Cancel"}}', site=site)
-    _as(account, "wait", "--for=jsonpath={.status.state}=Cancelled", "--timeout=60s", f"starprocessing/{STAR}", site=site)
+    _as(
+        account,
+        "wait",
+        "--for=jsonpath={.status.state}=Cancelled",
+        "--timeout=60s",
+        f"starprocessing/{STAR}",
+        site=site,
+    )
     assert STAR in _as(account, "get", "starprocessings", "-o=name", site=site)
     _as(account, "get", "starcatalogues", site=site)
     assert _as(account, "auth", "can-i", "create", "starcatalogues", site=site).strip() == "yes"
