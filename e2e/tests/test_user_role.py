@@ -12,7 +12,9 @@ import yaml
 from e2e.kubernetes import kubectl, run
 from e2e.layout import REPOSITORY
 from e2e.processes.command import CommandFailed
-from e2e.tests.site import Site, states, steps
+from e2e.reading import reader
+from e2e.tests.site import Site, states, steps, until
+from plato_sas.api import Document
 
 GUIDE = (REPOSITORY / "docs" / "guides" / "operator-guide.md").read_text()
 USER = "guide-reader"
@@ -111,5 +113,13 @@ def _for_this_star(command: str, job: str) -> list[str]:
 def _run(site: Site, folder: Path, arguments: list[str]) -> None:
     if arguments[0] in _LOCAL:
         return
+    if arguments[0] == "logs" and "--selector" in arguments:
+        # Its pod has no log before it begins.
+        until(lambda: _catalogue(site).get("finishedAt"), "the catalogue has ended", 120)
     placed = [str(folder / one) if (folder / one).is_file() else one for one in arguments]
     run("kubectl", f"--as={USER}", f"--namespace={site.namespace}", *placed)
+
+
+def _catalogue(site: Site) -> Document:
+    status: Document = reader().one("starcatalogues", "q1-rotation", site.namespace).get("status", {})
+    return status
