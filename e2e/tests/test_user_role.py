@@ -51,7 +51,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     star = _document("StarProcessing")
     star["spec"]["campaign"] = "guide"
     catalogue = _document("StarCatalogue")
-    catalogue["spec"]["campaign"] = "guide"
+    column = {"name": "found", "step": STEP, "fact": "found"}
+    catalogue["spec"] = {"campaign": "e2e", "pipeline": "guide", "tables": [{"name": "DP4", "columns": [column]}]}
     (folder / "star.yaml").write_text(yaml.safe_dump(star))
     (folder / "q1-rotation.yaml").write_text(yaml.safe_dump(catalogue))
     return folder
@@ -61,9 +62,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(site: Site) -> Iterator[str]:
     """The Job of a star that has ended well; USER has the Role."""
     kubectl("create", "rolebinding", USER, "--role=plato-sas-user", f"--user={USER}", namespace=site.namespace)
-    site.synthetic("guide-module", outputs=["GUIDE"])
+    site.synthetic("guide-module", outputs=["GUIDE"], facts=[{"name": "found", "type": "boolean"}])
     site.pipeline("guide", [{"name": STEP, "module": "guide-module"}])
-    site.start(STAR, pipeline="guide")
+    site.start(STAR, pipeline="guide", parameters={STEP: {"facts": '{"found": true}'}})
     status = site.finished(STAR)
     assert states(status) == {STEP: "Succeeded"}
     yield str(steps(status)[STEP]["job"])
@@ -114,7 +115,7 @@ def _run(site: Site, folder: Path, arguments: list[str]) -> None:
     if arguments[0] in _LOCAL:
         return
     if arguments[0] == "logs" and "--selector" in arguments:
-        # Its pod has no log before it begins.
+        # A container has no log before it begins.
         until(lambda: _catalogue(site).get("finishedAt"), "the catalogue has ended", 120)
     placed = [str(folder / one) if (folder / one).is_file() else one for one in arguments]
     run("kubectl", f"--as={USER}", f"--namespace={site.namespace}", *placed)
