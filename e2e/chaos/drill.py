@@ -34,8 +34,11 @@ _SETTINGS = {
     "PLATO_SAS_JOB_TTL_SECONDS": "3600",
     "PLATO_SAS_RESYNC_SECONDS": "15",
     "PLATO_SAS_MAX_ACTIVE_STARS": "5",
+    # Longer than any fault keeps the operator from writing a reason.
+    "PLATO_SAS_STUCK_SECONDS": "60",
 }
 _POLL_SECONDS = 0.3
+_SCRAPE_SECONDS = 3
 _SETTLE_SECONDS = 45
 _SANDBOX = "/pause"  # the program that holds a pod's namespaces
 _AWAY = (ApiAway, CommandFailed)
@@ -57,6 +60,9 @@ class Drill:
         """Where it was injected, for the record."""
         self.stars: list[Star] = []
         self.operators: list[OperatorProcess] = []
+        self.stuck = 0
+        """The most stars that an operator has counted as stuck at one time."""
+        self._scraped = 0.0
         self._deadline = time.monotonic() + limit_seconds
         self._stack = ExitStack()
         self._loop = LoopThread()
@@ -147,6 +153,7 @@ class Drill:
         deadline = min(self._deadline, time.monotonic() + seconds) if seconds else self._deadline
         said = ""
         while True:
+            self._count_stuck()
             try:
                 if found := look():
                     return found
@@ -155,6 +162,11 @@ class Drill:
             if time.monotonic() >= deadline:
                 raise OutOfTime(f"{what}: not in time{said}")
             time.sleep(_POLL_SECONDS)
+
+    def _count_stuck(self) -> None:
+        if time.monotonic() - self._scraped >= _SCRAPE_SECONDS:
+            self._scraped = time.monotonic()
+            self.stuck = max([self.stuck, *(one.stuck_stars() or 0 for one in self.operators)])
 
     def seen(self) -> dict[str, StarSeen]:
         """The stars as they are now. Raises ApiAway."""
@@ -229,5 +241,6 @@ class Drill:
             folders=folders(self.arena.products / CAMPAIGN),
             glimpses=self._tree.glimpses,
             survivors=self._survivors(),
+            stuck=self.stuck,
             operator_exits=tuple(code for operator in self.operators for code in operator.ended_by_itself),
         )

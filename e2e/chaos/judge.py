@@ -19,6 +19,7 @@ class Rule(StrEnum):
     WHOLE = "no half product is visible"
     NO_ORPHAN = "no orphan Job is left"
     NO_SURVIVOR = "no process outlives its pod"
+    MOVING = "no star stands still without a reason"
     OPERATOR = "the operator did not end by itself"
 
 
@@ -116,6 +117,8 @@ class Observation:
     folders: tuple[FolderSeen, ...] = ()
     glimpses: tuple[FolderSeen, ...] = ()
     """What was no whole product at some moment before the end."""
+    stuck: int = 0
+    """The most stars that an operator has counted as stuck at one time."""
     survivors: Mapping[str, int] = field(default_factory=dict)
     """How many processes there still are of pods that have ended or are gone."""
     operator_exits: tuple[int, ...] = ()
@@ -124,7 +127,7 @@ class Observation:
 def judge(truths: tuple[Truth, ...], seen: Observation) -> tuple[Violation, ...]:
     """Every violation; empty if all rules hold."""
     found = [violation for rule in (_states, _publications, _folders) for violation in rule(truths, seen)]
-    found += [violation for look in (_jobs, _pods, _survivors, _operator) for violation in look(seen)]
+    found += [violation for look in (_jobs, _pods, _survivors, _moving, _operator) for violation in look(seen)]
     return tuple(dict.fromkeys(found))
 
 
@@ -226,6 +229,11 @@ def _pods(seen: Observation) -> Iterator[Violation]:
 def _survivors(seen: Observation) -> Iterator[Violation]:
     for pod, count in seen.survivors.items():
         yield Violation(Rule.NO_SURVIVOR, f"pod {pod}", f"{count} processes of it are left")
+
+
+def _moving(seen: Observation) -> Iterator[Violation]:
+    if seen.stuck:
+        yield Violation(Rule.MOVING, "operator", f"counted {seen.stuck} stuck stars at one time")
 
 
 def _operator(seen: Observation) -> Iterator[Violation]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.cluster.storage import OWNER
 from e2e.processes.ports import free_port
@@ -21,6 +22,7 @@ _READY_SECONDS = 60
 _STOP_SECONDS = 15
 _PAUSE_SECONDS = 0.2
 _TAIL = 15
+_STUCK = "plato_sas_stuck_stars"
 # The user of the modules' pods, as in the chart: its files on the volume must be usable by them. The project's own
 # files may be readable for their owner only.
 _AS_MODULES = (
@@ -54,6 +56,7 @@ class OperatorProcess:
         self._name = name
         self._surrounding = surrounding
         self._health = free_port()
+        self._metrics = free_port()
         self._wanted = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -135,6 +138,15 @@ class OperatorProcess:
         except OSError:
             return False
 
+    def stuck_stars(self) -> int | None:
+        """How many stars it counts that stand still without a reason; None if it does not answer."""
+        try:
+            with _DIRECT.open(f"http://127.0.0.1:{self._metrics}/metrics", timeout=1) as answer:
+                families = text_string_to_metric_families(answer.read().decode())
+        except OSError:
+            return None
+        return next((int(family.samples[0].value) for family in families if family.name == _STUCK), None)
+
     def wait_ready(self) -> None:
         """Raises OperatorNotReady."""
         deadline = time.monotonic() + _READY_SECONDS
@@ -170,7 +182,7 @@ class OperatorProcess:
             "PLATO_SAS_STAGER_IMAGE": around.stager_image,
             "PLATO_SAS_PRODUCTS": str(around.products),
             "PLATO_SAS_HEALTH_PORT": str(self._health),
-            "PLATO_SAS_METRICS_PORT": str(free_port()),
+            "PLATO_SAS_METRICS_PORT": str(self._metrics),
             **around.settings,
         }
         user = _AS_MODULES if os.geteuid() == 0 else ()

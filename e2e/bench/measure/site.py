@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from e2e.bench.measure import cpu
 from e2e.cluster import connect, ensure_storage
 from e2e.cluster.waiting import wait_until
@@ -18,6 +20,8 @@ from plato_sas.api import Document
 
 NAMESPACE = "plato-bench"
 _SELECTOR = "--selector=app.kubernetes.io/name=plato-sas"
+_METRICS_PORT = 9090
+_STUCK = "plato_sas_stuck_stars"
 _DELETE_SECONDS = 900  # tens of thousands of objects
 
 
@@ -61,6 +65,15 @@ class Site:
         """How often the operator's container was restarted in its present pod."""
         return sum(one["restartCount"] for one in self.operator_pod()["status"].get("containerStatuses", []))
 
+    def check_nothing_is_stuck(self) -> None:
+        """Raises BenchError if the operator counts a star that stands still without a reason."""
+        text = kubectl("get", "--raw", self.operator_proxy(_METRICS_PORT, "/metrics"))
+        counts = [
+            int(family.samples[0].value) for family in text_string_to_metric_families(text) if family.name == _STUCK
+        ]
+        if counts != [0]:
+            raise BenchError(f"{_STUCK} is {counts or 'not there'} at the end")
+
 
 @contextmanager
 def bench_site(*, values: Sequence[str] = (), namespace: str = NAMESPACE) -> Iterator[Site]:
@@ -72,8 +85,11 @@ def bench_site(*, values: Sequence[str] = (), namespace: str = NAMESPACE) -> Ite
     try:
         with phase(f"namespace {namespace}, operator"):
             inputs, products = ensure_storage(platform, namespace)
-            install(namespace, values=tuple(values))
-        yield Site(namespace, inputs, products)
+            # As a campaign is run: the events of the ordinary course are writes, too.
+            install(namespace, values=("controller.normalEvents=false", *values))
+        site = Site(namespace, inputs, products)
+        yield site
+        site.check_nothing_is_stuck()
     finally:
         remove(namespace)
         for folder in (inputs, products):

@@ -1,7 +1,7 @@
 """The faults, by name."""
 
 from e2e.chaos.fault import Fault
-from e2e.chaos.faults import api, by_hand, components, modules, operator, volume
+from e2e.chaos.faults import api, by_hand, components, modules, operator, policy, volume
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
@@ -10,6 +10,7 @@ FAULTS: dict[str, Fault] = {
         *api.FAULTS,
         *components.FAULTS,
         *by_hand.FAULTS,
+        *policy.FAULTS,
         *volume.FAULTS,
         *modules.FAULTS,
     )

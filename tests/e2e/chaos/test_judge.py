@@ -111,6 +111,7 @@ MUTATIONS: dict[str, tuple[Rule, str, Callable[[], Observation]]] = {
         pods=(PodSeen("stray", "good", frozenset({"uid-gone"}), running=False),))),
     "a process is left of a pod": (
         Rule.NO_SURVIVOR, "pod good-1-x", lambda: replace(RIGHT, survivors={"good-1-x": 3})),
+    "a star stands still": (Rule.MOVING, "operator", lambda: replace(RIGHT, stuck=1)),
     "the operator crashed": (Rule.OPERATOR, "operator", lambda: _more(operator_exits=(1,))),
 }  # fmt: skip
 
