@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
-from msap3_03.__main__ import contradiction, main
-from msap3_03.detection import PowerExcess, find_regular_pattern, power_excess
+from msap3_03.__main__ import main, unlikely
+from msap3_03.agreement import contradiction, smallest_uncertainty
+from msap3_03.detection import PowerExcess, RegularPattern, find_regular_pattern, power_excess
 from msap3_03.global_fit import Estimate, GlobalFit
 from msap3_03.prior import expected_delta_nu, nu_max_from_delta_nu, nu_max_prior
 from msap3_03.small_separation import small_separation
@@ -141,22 +142,65 @@ def test_small_separation_of_noise_is_none() -> None:
     assert small_separation(spectrum, np.ones(spectrum.psd.size), NU_MAX, DELTA_NU, np.random.default_rng(2)) is None
 
 
+PATTERN = RegularPattern(2520.0, 115.2, 40.0, 1e-15)
+FIT = GlobalFit(Estimate(2500.0, 10.0), Estimate(115.0, 0.1), np.ones(1))
+EXCESS = PowerExcess(0.3, 1e-9, 0.1)
+
+
+def a_fit(nu_max: float, e_nu_max: float | None, delta_nu: float, e_delta_nu: float | None) -> GlobalFit:
+    return GlobalFit(Estimate(nu_max, e_nu_max), Estimate(delta_nu, e_delta_nu), np.ones(1))
+
+
 @pytest.mark.parametrize(
-    ("nu_max", "delta_nu", "excess", "says"),
+    ("fit", "excess", "says"),
     [
-        (2500.0, 115.0, PowerExcess(0.3, 1e-9), None),
-        (900.0, 50.0, PowerExcess(0.3, 1e-9), "outside"),
-        (2500.0, 115.0, PowerExcess(0.3, 0.2), "false-alarm"),
-        (2500.0, 115.0, PowerExcess(0.01, 1e-9), "signal to noise"),
-        (2500.0, 57.0, PowerExcess(0.3, 1e-9), "Delta nu"),
+        (FIT, EXCESS, None),
+        (a_fit(900.0, 10.0, 50.0, 0.1), EXCESS, "outside"),
+        (FIT, PowerExcess(0.3, 0.2, 0.1), "false-alarm"),
     ],
 )
-def test_every_check_of_the_fit_can_reject_it(
-    nu_max: float, delta_nu: float, excess: PowerExcess, says: str | None
-) -> None:
-    fit = GlobalFit(Estimate(nu_max, 10.0), Estimate(delta_nu, 0.1), np.ones(1))
-    reason = contradiction(fit, excess, (1500.0, 4000.0), 1e-3, 0.03)
+def test_a_fit_that_prior_or_noise_speaks_against(fit: GlobalFit, excess: PowerExcess, says: str | None) -> None:
+    reason = unlikely(fit, excess, (1500.0, 4000.0), 1e-3)
     assert reason is None if says is None else says in str(reason)
+
+
+@pytest.mark.parametrize(
+    ("fit", "pattern", "excess", "says"),
+    [
+        (FIT, PATTERN, EXCESS, None),
+        (a_fit(2500.0, None, 115.0, None), PATTERN, EXCESS, None),  # no samples: no uncertainty is published
+        (FIT, PATTERN, PowerExcess(0.01, 1e-9, 0.1), "signal to noise"),
+        (FIT, PATTERN, PowerExcess(0.3, 1e-9, 0.8), "80% of it is in a spike"),
+        # As on two real stars, where all other checks had passed.
+        (a_fit(364.6, 1.32, 25.18, 0.1), RegularPattern(482.0, 31.86, 30.0, 1e-9), EXCESS, "by the regular pattern"),
+        (a_fit(1543.08, 0.0, 79.75, 0.2), RegularPattern(2777.0, 118.2, 20.0, 1e-5), EXCESS, "by the regular pattern"),
+        (a_fit(1800.0, 10.0, 115.0, 0.1), PATTERN, EXCESS, "the regular pattern is at 2520 uHz"),
+        (a_fit(2500.0, 10.0, 57.0, 0.1), RegularPattern(2500.0, 57.1, 40.0, 1e-9), EXCESS, "does not fit nu_max"),
+        (a_fit(2500.0, 0.0, 115.0, 0.1), PATTERN, EXCESS, "no time series of this length"),
+        (a_fit(2500.0, 10.0, 115.0, 0.0), PATTERN, EXCESS, "every realisation of the noise"),
+    ],
+)
+def test_estimates_that_do_not_agree_are_not_published(
+    fit: GlobalFit, pattern: RegularPattern, excess: PowerExcess, says: str | None
+) -> None:
+    reason = contradiction(fit, pattern, excess, a_spectrum(3.0), 0.03)
+    assert reason is None if says is None else says in str(reason)
+
+
+def test_the_smallest_uncertainty_falls_with_the_length_of_the_series() -> None:
+    short, long = (RebinnedSpectrum(np.ones(1), np.ones(1), STEP, averaged) for averaged in (2, 20))
+    assert smallest_uncertainty(FIT, short) == pytest.approx(np.sqrt(10.0) * smallest_uncertainty(FIT, long))
+    assert 1.0 < smallest_uncertainty(FIT, short) < 10.0
+
+
+def test_a_spike_makes_most_of_an_excess_and_modes_do_not() -> None:
+    background = np.ones(a_spectrum(0.0).psd.size)
+    assert max(power_excess(a_spectrum(3.0, seed), background, NU_MAX).spike_share for seed in range(10)) < 0.25
+    noise = a_spectrum(0.0)
+    psd = noise.psd.copy()
+    psd[np.searchsorted(noise.frequency, NU_MAX)] = 1e4
+    spiked = power_excess(RebinnedSpectrum(noise.frequency, psd, STEP, 2), background, NU_MAX)
+    assert spiked.spike_share > 0.9
 
 
 def defaults() -> dict[str, object]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from msap3_03 import NAME, VERSION
+from msap3_03.agreement import contradiction
 from msap3_03.detection import PowerExcess, RegularPattern, find_regular_pattern, power_excess
 from msap3_03.global_fit import Estimate, FitFailed, GlobalFit
-from msap3_03.prior import NuMaxPrior, envelope_width, expected_delta_nu, nu_max_from_delta_nu, nu_max_prior
+from msap3_03.prior import NuMaxPrior, envelope_width, nu_max_from_delta_nu, nu_max_prior
 from msap3_03.small_separation import small_separation
 from msap3_03.spectrum import RebinnedSpectrum, rebin
 from sas_products import Column, Scalar, ScienceError, Step, run, write_product
@@ -86,24 +87,18 @@ def search(step: Step, prior: NuMaxPrior, spectrum: RebinnedSpectrum, usable: fl
         "pySYD: nu_max %s, Delta nu %s uHz from %d samples; power excess %.3f, false-alarm probability %.2g",
         fit.nu_max, fit.delta_nu, fit.samples, excess.ratio, excess.false_alarm,
     )  # fmt: skip
-    against = contradiction(fit, excess, (low, high), alarm, step.number("snr_min"))
+    against = unlikely(fit, excess, (low, high), alarm)
+    against = against or contradiction(fit, pattern, excess, spectrum, step.number("snr_min"))
     return Outcome(against is None, against or "pattern, power and separation agree", pattern, fit, excess)
 
 
-def contradiction(
-    fit: GlobalFit, excess: PowerExcess, interval: tuple[float, float], alarm: float, snr_min: float
-) -> str | None:
-    """Why a fit is not that of an oscillating star, or None."""
-    nu_max, delta_nu = fit.nu_max.value, fit.delta_nu.value
+def unlikely(fit: GlobalFit, excess: PowerExcess, interval: tuple[float, float], alarm: float) -> str | None:
+    """Why a fit is not that of an oscillating star of these classical parameters, or None."""
+    nu_max = fit.nu_max.value
     if not interval[0] <= nu_max <= interval[1]:
         return f"nu_max {nu_max:.0f} uHz lies outside {interval[0]:.0f} to {interval[1]:.0f} uHz"
     if excess.false_alarm > alarm:
         return f"power excess: false-alarm probability {excess.false_alarm:.2g} is above {alarm:g}"
-    if excess.ratio < snr_min:
-        return f"power excess: signal to noise {excess.ratio:.3f} is below {snr_min:g}"
-    expected = expected_delta_nu(nu_max)
-    if abs(delta_nu / expected - 1.0) > 0.25:
-        return f"Delta nu {delta_nu:.1f} uHz does not fit nu_max {nu_max:.0f} uHz (expected {expected:.1f} uHz)"
     return None
 
 
@@ -120,6 +115,7 @@ def publish(step: Step, prior: NuMaxPrior, spectrum: RebinnedSpectrum, outcome: 
     if outcome.excess is not None:
         flag["power_excess"] = Column(outcome.excess.ratio)
         flag["power_excess_false_alarm"] = Column(outcome.excess.false_alarm)
+        flag["power_excess_spike_share"] = Column(outcome.excess.spike_share)
     ident = "IDP_SAS_SEISMIC_DETECTION_FLAG"
     attributes = {"reason": outcome.reason, "prior_source": prior.source}
     write_product(step.output(f"{ident}.h5"), ident, flag, step.attributes(attributes))
