@@ -1,4 +1,4 @@
-"""Does everything that was measured speak of the same star? The first contradiction is the reason to publish nothing."""
+"""Do all estimates speak of the same star? The first contradiction is the reason to publish nothing."""
 
 from math import pi, sqrt
 
