@@ -41,7 +41,7 @@ def operator(**changes: Any) -> StarBatchOperator:
         ({"stars": None}, "stars, stars_file: give exactly one"),
         ({"stars_file": "x.csv"}, "stars, stars_file: give exactly one"),
         ({"star_slice": [5, 5]}, "star_slice: "),
-        ({"parameters": {"msap1": {"Window": 1}}}, r"parameters\.msap1\.Window"),
+        ({"parameters": {"MSAP1": {"window": 1}}}, r"parameters\.MSAP1"),
         ({"parameters": {"msap1": 3}}, r"parameters\.msap1: expected a mapping"),
         ({"parameters": "{x"}, "parameters: .* is not JSON"),
         ({"previous_campaign": "Q1"}, "previous_campaign: must be another campaign"),
