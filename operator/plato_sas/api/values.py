@@ -4,12 +4,13 @@ import math
 import re
 from enum import StrEnum
 
+from plato_sas.numbers import MAX_INTEGER
+
 Value = bool | int | float | str
 
 # Python's int and float take more: 1_000, digits of other scripts, blanks around.
 _INTEGER = "[+-]?[0-9]{1,19}"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
-MAX_INTEGER = 2**63 - 1  # what CEL and the API server can hold
 
 
 class ValueType(StrEnum):

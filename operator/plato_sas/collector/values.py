@@ -11,6 +11,7 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o
 
 from plato_sas.collector.order import READABLE, ColumnOrder
+from plato_sas.numbers import MAX_INTEGER, finite
 
 Value = bool | int | float | str
 
@@ -18,7 +19,6 @@ MAX_STRING = 128  # as a fact's
 _LARGEST_VALUE = 1 << 20  # bytes that one value may take in memory: a small file can declare gigabytes
 _PARSING_SECONDS = 5.0  # of CPU time: it takes milliseconds
 _GROUPS = ("PRODUCTS", "EXTERNALS")
-_LARGEST_INTEGER = 2**63 - 1  # the smallest one means a missing value in FITS
 
 
 class ValueInvalid(Exception):
@@ -43,7 +43,7 @@ def checked(value: object, column: ColumnOrder) -> Value | None:
         case "boolean", bool():
             return value
         case "integer", int() if not isinstance(value, bool):
-            if abs(value) > _LARGEST_INTEGER:
+            if abs(value) > MAX_INTEGER:
                 raise ValueInvalid(f"{value} does not fit into 64 bits")
             return value
         case "number", int() | float() if not isinstance(value, bool):
@@ -57,11 +57,8 @@ def checked(value: object, column: ColumnOrder) -> Value | None:
 
 
 def _finite(value: float) -> float:
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
+    number = finite(value)
+    if number is None:
         raise ValueInvalid(f"{str(value)[:64]} is not a finite number")
     return number
 

@@ -1,12 +1,12 @@
 """facts.json: the small typed values that a module reports."""
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from plato_sas.numbers import MAX_INTEGER, finite
 from plato_sas.stager.description import FactDescription
 from plato_sas.stager.files import NotAFile, open_regular
 from plato_sas.text import printable
@@ -14,7 +14,6 @@ from plato_sas.text import printable
 FACTS = "facts.json"
 _MAX_FILE = 64 * 1024
 _MAX_STRING = 128
-_MAX_INTEGER = 2**63 - 1  # what CEL and the API server can hold
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
@@ -71,9 +70,9 @@ def _checked(name: str, value: Any, types: dict[str, str]) -> Any:
     # bool is a subclass of int in Python, but not in a declaration
     if not isinstance(value, _TYPES[expected]) or (isinstance(value, bool) and expected != "boolean"):
         raise FactsInvalid(f"{FACTS}: {name} must be of type {expected}, not {_named(value)}")
-    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
         raise FactsInvalid(f"{FACTS}: {name} does not fit into 64 bits")
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and finite(value) is None:
         raise FactsInvalid(f"{FACTS}: {name} is not a finite number")
     if isinstance(value, str) and len(value) > _MAX_STRING:
         raise FactsInvalid(f"{FACTS}: {name} is longer than {_MAX_STRING} characters")

@@ -5,7 +5,6 @@ written. Each access is therefore replaced by a variable of the fact's declared 
 implementation checks; any other use of `facts` is an undeclared name.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 from cel_expr_python import cel
 
 from plato_sas.api import ValueType
-from plato_sas.api.values import MAX_INTEGER
+from plato_sas.numbers import MAX_INTEGER, finite
 from plato_sas.text import printable
 
 # Match comments and string literals too, so that nothing inside one counts as an access.
@@ -100,21 +99,14 @@ def _usable(value: Any, kind: ValueType) -> Any:
                 raise ValueError("does not fit into 64 bits")
             return value
         case ValueType.NUMBER, int() | float() if not isinstance(value, bool):
-            return _finite(value)  # the API server writes 3.0 as 3
+            number = finite(value)  # the API server writes 3.0 as 3
+            if number is None:
+                raise ValueError("is not a finite number")
+            return number
         case ValueType.STRING, str():
             _check_text(value)
             return value
     raise ValueError(f"is not of type {kind.value}")
-
-
-def _finite(value: float) -> float:
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError("is not a finite number")
-    return number
 
 
 def _check_text(text: str) -> None:

@@ -69,7 +69,7 @@ def _follow(ledger: Ledger, graph: Graph, attempt: Attempt, now: str) -> None:
             running = started(status, attempt, name, StepState.RUNNING, now)
             ledger.steps[name] = running.model_copy(update={"reason": reason, "message": message})
     if not stray:
-        deliveries.read(ledger, graph, attempt)
+        deliveries.record(ledger, graph, attempt)
 
 
 def _find_lost(ledger: Ledger, graph: Graph, jobs: set[str], now: str) -> None:

@@ -32,7 +32,7 @@ def forget(ledger: Ledger, graph: Graph, steps: Iterable[GraphStep]) -> None:
             ledger.inputs.pop(name, None)
 
 
-def read(ledger: Ledger, graph: Graph, attempt: Attempt) -> None:
+def record(ledger: Ledger, graph: Graph, attempt: Attempt) -> None:
     """Record what the attempt has read, except for what others have read in another delivery."""
     other = _other_deliveries(ledger, graph, attempt)
     ledger.inputs.update({name: digest for name, digest in attempt.inputs.items() if name not in other})

@@ -123,7 +123,7 @@ class Outcome:
         """Record the outcome of each step that does not have it yet, in topological order."""
         attempt, ledger = self._attempt, self._ledger
         if not all(left_behind(ledger, attempt, name) for name in attempt.numbers):
-            deliveries.read(ledger, self._graph, attempt)
+            deliveries.record(ledger, self._graph, attempt)
         for name in [one for one in attempt.numbers if is_news(ledger, attempt, one)]:
             step = self._graph.step(name)
             if name in attempt.published:
