@@ -83,9 +83,8 @@ def _airflow(site: Site, stars: int) -> Iterator[AirflowService]:
         "PLATO_SAS_BENCH_STARS": str(stars),
         "PLATO_SAS_BENCH_STEPS": str(pipelines.STEPS),
     }
-    home = Home(
-        folder=FOLDER / "airflow", dags=Path(__file__).parent / "dags", administrator=True
-    )  # its peers make pods
+    dags = Path(__file__).parent / "dags"
+    home = Home(folder=FOLDER / "airflow", dags=dags, administrator=True)  # the peers make pods
     service = AirflowService(home=home, dag_id=_DAG)
     before = dict(os.environ)
     os.environ.update(settings)

@@ -118,7 +118,7 @@ async def _caught_up(api: Api, site: Site, stars: int) -> None:
     """Wait until the operator has looked at every star and has nothing left to do. Raises BenchError."""
 
     async def lacking() -> str:
-        path = await asyncio.to_thread(site.operator_proxy, 9090, "/metrics")
+        path = await asyncio.to_thread(site.metrics_path)
         samples = Samples.parse(await api.text(path), "plato_sas_")
         known = samples.one("plato_sas_starprocessings", 0.0)
         reconciled = samples.of("plato_sas_reconcile_duration_seconds_count")

@@ -26,7 +26,7 @@ class Look:
 
     @classmethod
     async def take(cls, api: Api, site: Site) -> "Look":
-        path = await asyncio.to_thread(site.operator_proxy, 9090, "/metrics")
+        path = await asyncio.to_thread(site.metrics_path)
         server, operator = await asyncio.gather(api.text("/metrics"), api.text(path))
         return cls(
             time.monotonic(),

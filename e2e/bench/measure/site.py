@@ -1,15 +1,15 @@
 """A namespace with an operator of its own for one benchmark, removed afterwards."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from e2e.bench.measure import cpu
+from e2e.bench.measure.metrics import Samples
 from e2e.cluster import connect, ensure_storage
 from e2e.cluster.waiting import wait_until
 from e2e.install.release import install, uninstall
@@ -61,18 +61,19 @@ class Site:
         name = self.operator_pod()["metadata"]["name"]
         return f"/api/v1/namespaces/{self.namespace}/pods/{name}:{port}/proxy{path}"
 
+    def metrics_path(self) -> str:
+        """The path on the API server that leads to the operator's metrics. Raises BenchError."""
+        return self.operator_proxy(_METRICS_PORT, "/metrics")
+
     def restarts(self) -> int:
         """How often the operator's container was restarted in its present pod."""
         return sum(one["restartCount"] for one in self.operator_pod()["status"].get("containerStatuses", []))
 
     def check_nothing_is_stuck(self) -> None:
         """Raises BenchError if the operator counts a star that stands still without a reason."""
-        text = kubectl("get", "--raw", self.operator_proxy(_METRICS_PORT, "/metrics"))
-        counts = [
-            int(family.samples[0].value) for family in text_string_to_metric_families(text) if family.name == _STUCK
-        ]
-        if counts != [0]:
-            raise BenchError(f"{_STUCK} is {counts or 'not there'} at the end")
+        stuck = Samples.parse(kubectl("get", "--raw", self.metrics_path()), _STUCK).one(_STUCK, math.nan)
+        if stuck != 0:
+            raise BenchError(f"{_STUCK} is {stuck:.0f} at the end")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from e2e.chaos.workload import FUSED, PER_STEP, Star, fleet, whole
 from e2e.cluster.storage import OWNER
 from e2e.kubernetes import apply, kubectl
 from plato_sas.api import Document
+from plato_sas.jobs.names import MANAGED_BY_LABEL, MANAGER
 
 _NAME = "plato-sas-chaos"
 _HERE = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}
@@ -107,10 +108,14 @@ def _forge(drill: Drill) -> None:
     uids = {one.star: one.uid for one in drill.seen().values()}
     apply([_forged(star, uids[star.name]) for star in stars], namespace=NAMESPACE)
     drill.count(times=len(stars))
-    names = [f"job/{star.name}-source-00000000-1" for star in stars]
+    names = [f"job/{_forged_name(star)}" for star in stars]
     kubectl("wait", "--for=condition=Complete", "--timeout=60s", *names, namespace=NAMESPACE)
     # The judge takes every Job of a star for its own.
     drill.undo(lambda: kubectl("delete", "--ignore-not-found", *names, namespace=NAMESPACE))
+
+
+def _forged_name(star: Star) -> str:
+    return f"{star.name}-source-00000000-1"
 
 
 def _forged(star: Star, uid: str) -> Document:
@@ -122,7 +127,8 @@ def _forged(star: Star, uid: str) -> Document:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    labels = {"plato-sas.io/star": star.name, "plato-sas.io/step": "source"}
+    # With the label the operator sees it; no Job of its own has this name.
+    labels = {MANAGED_BY_LABEL: MANAGER, "plato-sas.io/star": star.name, "plato-sas.io/step": "source"}
     container = {
         "name": "publish",
         "image": "localhost/plato-sas/synthetic:0.1.0",
@@ -134,43 +140,31 @@ def _forged(star: Star, uid: str) -> Document:
     secure = {"runAsNonRoot": True, "runAsUser": OWNER, "seccompProfile": {"type": "RuntimeDefault"}}
     spec = {"restartPolicy": "Never", "securityContext": secure, "containers": [container]}
     template = {"metadata": {"labels": labels}, "spec": spec}
-    metadata = {"name": f"{star.name}-source-00000000-1", "labels": labels, "ownerReferences": [owner]}
+    metadata = {"name": _forged_name(star), "labels": labels, "ownerReferences": [owner]}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
 
 
+def _fault(name: str, what: str, inject: Callable[[Drill], None], *, short: bool = False) -> Fault:
+    return Fault(name, {name: what}, inject, limit_seconds=240, short=short)
+
+
 FAULTS = (
-    Fault(
+    _fault(
         "policy-denies-jobs",
-        {"policy-denies-jobs": "an admission policy denies every Job (422) until stars say so"},
+        "an admission policy denies every Job (422) until stars say so",
         _refusing(_policy, "JobRefused"),
-        limit_seconds=240,
+        short=True,
     ),
-    Fault(
+    _fault(
         "webhook-away",
-        {"webhook-away": "an admission webhook for Jobs does not answer (500) until stars say so"},
+        "an admission webhook for Jobs does not answer (500) until stars say so",
         _refusing(_webhook, "JobRefused"),
-        limit_seconds=240,
-        short=False,
     ),
-    Fault(
-        "quota-full",
-        {"quota-full": "a quota allows no further pod until stars say so"},
-        _refusing(_quota, "PodNotCreated"),
-        limit_seconds=240,
-        short=False,
-    ),
-    Fault(
-        "job-suspended",
-        {"job-suspended": "a queue suspends a Job whose module runs"},
-        _suspend,
-        limit_seconds=240,
-        short=False,
-    ),
-    Fault(
+    _fault("quota-full", "a quota allows no further pod until stars say so", _refusing(_quota, "PodNotCreated")),
+    _fault("job-suspended", "a queue suspends a Job whose module runs", _suspend),
+    _fault(
         "job-forged",
-        {"job-forged": "a Job of somebody else, with a star as its owner, ends well before the star has begun"},
+        "a Job of somebody else, with a star as its owner, ends well before the star has begun",
         _forge,
-        limit_seconds=240,
-        short=False,
     ),
 )
