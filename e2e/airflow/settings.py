@@ -30,9 +30,8 @@ _LOCKED_SECONDS = 60
 class Home:
     """Paths and settings of one Airflow installation.
 
-    `folder`: AIRFLOW_HOME. `dags`: the DAGs' folder. `administrator`: for DAGs that
-    make pods or work where the account of Airflow has no Role; the connection `plato_sas_kubernetes` has that account
-    otherwise.
+    `folder`: AIRFLOW_HOME. `dags`: the DAGs' folder. `administrator`: whether the connection
+    `plato_sas_kubernetes` uses the administrator's kubeconfig, for DAGs that need more than Airflow's own account may.
     `server`: address of a PostgreSQL with the database; a SQLite file in `folder` if empty. `options`: settings of
     `airflow.cfg` by section, which override those of the test platform.
     """

@@ -20,9 +20,8 @@ GUIDE = (REPOSITORY / "docs" / "guides" / "operator-guide.md").read_text()
 USER = "guide-reader"
 STAR = "guide-star"
 STEP = "one"
-# They change nothing on the server, or never end.
-_LOCAL = ("config",)
-_ENDLESS = ("--watch", "-f")
+_LOCAL = ("config",)  # changes the reader's own kubeconfig
+_ENDLESS = ("--watch", "-f")  # left out, except for the -f of `apply`
 
 
 def _commands() -> list[str]:

@@ -10,14 +10,15 @@ from msap3_03.spectrum import RebinnedSpectrum
 DELTA_NU_TOLERANCE = 0.03
 """Relative, between the separation of the pattern and that of the fit. The pattern is searched in steps of 0.5 %."""
 RELATION_TOLERANCE = 0.25
-"""Relative, between Delta nu and the expected one at nu_max. Masses of dwarfs and giants move it by half of this."""
+"""Relative, between Delta nu and the expected one at nu_max."""
 MAX_SPIKE_SHARE = 0.5
+"""Of the excess in the three highest bins. In simulated spectra modes stayed below 0.25, and a spike was above 0.9."""
 BROADEST_MODE = 5.0
 """uHz; the lifetime of modes sets how often nu_max is measured anew in a time series. F stars reach this width."""
 MODES_PER_SEPARATION = 3.0
 """Of degree 0, 1 and 2."""
 _LEAST_SHARE = 0.5
-"""Of the smallest uncertainty that there can be: one is estimated from a hundred samples."""
+"""Of the smallest uncertainty that there can be. The spread of a few dozen samples is itself uncertain."""
 
 
 def contradiction(

@@ -98,7 +98,6 @@ def power_excess(spectrum: RebinnedSpectrum, background: FloatArray, nu_max: flo
     over = spectrum.psd[inside] / background[inside]
     ratio = float(np.mean(over))
     independent = int(inside.sum()) * spectrum.averaged
-    excess = float(np.sum(over - 1.0))
     highest = float(np.sum(np.sort(over)[-SPIKE_BINS:] - 1.0))
-    share = highest / excess if excess > 0.0 else 1.0
+    share = highest / (over.size * (ratio - 1.0)) if ratio > 1.0 else 1.0
     return PowerExcess(ratio - 1.0, float(chi2.sf(2.0 * independent * ratio, 2 * independent)), share)
